@@ -1,0 +1,185 @@
+/**
+ * Builds a vDSO: sources in, image and API library out.
+ *
+ * ```ts
+ * import { buildVdso } from "wasm-vdso/build";
+ * const { image, changed } = await buildVdso({
+ *   srcDir: "vdso-src/counter",
+ *   outDir: "generated/counter",
+ *   config: { HISTORY_LEN: 128 },
+ * });
+ * console.log(changed ? `built ${image}` : "nothing to do");
+ * ```
+ */
+
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { BuildError, countDiagnostics, formatDiagnostics } from "./build-error.ts";
+import { runCompiler } from "./compiler-thread.ts";
+import { type BuildConfig, checkSourceFolder, type ResolvedConfig, resolveConfig } from "./config.ts";
+import type { Diagnostic } from "./diagnostics.ts";
+import { hashFile, outputError, sha256, withOutputLock, writeAtomically } from "./files.ts";
+import {
+  type BuildRecord,
+  compilerIdentity,
+  formatRecord,
+  isCurrent,
+  readRecord,
+  recordedSrcDir,
+  recordPath,
+} from "./record.ts";
+import type { CompilerOutputs } from "./worker.ts";
+
+/** What a successful build leaves behind. All paths are absolute. */
+export interface BuildResult {
+  /** Image name. */
+  readonly name: string;
+  /** False when everything was up to date, so that nothing was compiled and nothing written. */
+  readonly changed: boolean;
+  /** ABI fingerprint: 16 hex digits. */
+  readonly fingerprint: string;
+  /** `<name>.wasm` */
+  readonly image: string;
+  /** The API library, `.js` and its types. */
+  readonly library: string;
+  readonly types: string;
+  /** With {@link BuildConfig.wat}. */
+  readonly wat?: string;
+  /** With {@link BuildConfig.sourceMap}. */
+  readonly sourceMap?: string;
+  /** Every source file that went in, and every one that was looked for where there is none. */
+  readonly sources: readonly string[];
+  readonly warnings: readonly Diagnostic[];
+}
+
+/**
+ * Builds one vDSO into `outDir`: `<name>.wasm`, the API library's `.js` and `.d.ts`, what else was asked for, and the record that lets
+ * the next build find out that there is nothing to do. Equal inputs give equal bytes. Outputs appear together and whole, also while
+ * other builds write to the same folder.
+ *
+ * @param options.signal - Ends the build; the outputs stay as they were.
+ * @throws BuildError `ERR_VDSO_BUILD` - errors in the sources or constants: all of them, in `diagnostics`.
+ * @throws BuildError `ERR_VDSO_BUILD_CONFIG`, `ERR_VDSO_IMAGE_NAME` - an option is wrong.
+ * @throws BuildError `ERR_VDSO_SOURCE_FOLDER`, `ERR_VDSO_NO_API` - there is nothing to build.
+ * @throws BuildError `ERR_VDSO_BUILD_OUTPUT` - the outputs cannot be written.
+ * @throws BuildError `ERR_VDSO_COMPILER` - the compiler itself failed.
+ */
+export async function buildVdso(
+  config: BuildConfig,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<BuildResult> {
+  options.signal?.throwIfAborted();
+  const resolved = resolveConfig(config);
+  checkSourceFolder(resolved.srcDir);
+  const compiler = compilerIdentity();
+  const last = readRecord(resolved);
+  const current = last !== undefined && isCurrent(last, resolved, compiler);
+  const record = current ? last : await rebuild(resolved, compiler, options.signal);
+  const result = describe(resolved, record, !current);
+  report(resolved, record, result);
+  return result;
+}
+
+async function rebuild(
+  config: ResolvedConfig,
+  compiler: string,
+  signal: AbortSignal | undefined,
+): Promise<BuildRecord> {
+  const environment = Object.fromEntries(Object.entries(process.env).filter(isSet));
+  const job = { srcDir: config.srcDir, options: config.options, environment };
+  const { inputs, diagnostics, outputs } = await runCompiler(job, compiler, signal);
+  signal?.throwIfAborted();
+  if (outputs === undefined) throw sourceError(config, diagnostics, Object.keys(inputs.sources));
+  const files = outputFiles(config, outputs);
+  const record: BuildRecord = {
+    version: 1,
+    compiler,
+    options: config.options,
+    srcDir: recordedSrcDir(config),
+    ...inputs,
+    outputs: Object.fromEntries([...files].map(([name, data]) => [name, sha256(data)])),
+    fingerprint: outputs.fingerprint,
+    warnings: diagnostics,
+  };
+  try {
+    await withOutputLock(config.outDir, config.options.imageName, () => writeOutputs(config, files, record));
+  } catch (error) {
+    throw outputError(config.outDir, error);
+  }
+  return record;
+}
+
+function outputFiles({ options }: ResolvedConfig, outputs: CompilerOutputs): Map<string, Uint8Array | string> {
+  const { imageName, apiLibName } = options;
+  const files = new Map<string, Uint8Array | string>([
+    [`${imageName}.wasm`, outputs.image],
+    [`${apiLibName}.js`, outputs.js],
+    [`${apiLibName}.d.ts`, outputs.dts],
+  ]);
+  if (outputs.wat !== undefined) files.set(`${imageName}.wat`, outputs.wat);
+  if (outputs.sourceMap !== undefined) files.set(`${imageName}.wasm.map`, outputs.sourceMap);
+  return files;
+}
+
+function writeOutputs(
+  config: ResolvedConfig,
+  files: ReadonlyMap<string, Uint8Array | string>,
+  record: BuildRecord,
+): void {
+  // Read again under the lock: another build may have finished since.
+  const last = readRecord(config);
+  for (const [name, data] of files) writeAtomically(join(config.outDir, name), data);
+  for (const [name, hash] of Object.entries(last?.outputs ?? {})) {
+    // An output that is no longer asked for would be a stale one. What somebody else wrote there since is not ours to remove.
+    const path = join(config.outDir, name);
+    if (!files.has(name) && hashFile(path) === hash) rmSync(path, { force: true });
+  }
+  writeAtomically(recordPath(config), formatRecord(record));
+}
+
+function describe(config: ResolvedConfig, record: BuildRecord, changed: boolean): BuildResult {
+  const { imageName, apiLibName, wat, sourceMap } = config.options;
+  const output = (name: string) => join(config.outDir, name);
+  return {
+    name: imageName,
+    changed,
+    fingerprint: record.fingerprint,
+    image: output(`${imageName}.wasm`),
+    library: output(`${apiLibName}.js`),
+    types: output(`${apiLibName}.d.ts`),
+    ...(wat && { wat: output(`${imageName}.wat`) }),
+    ...(sourceMap && { sourceMap: output(`${imageName}.wasm.map`) }),
+    sources: Object.keys(record.sources).map((path) => join(config.srcDir, path)),
+    warnings: record.warnings,
+  };
+}
+
+function report({ verbose, outDir }: ResolvedConfig, record: BuildRecord, result: BuildResult): void {
+  const lines: string[] = [];
+  if (verbose > 0) lines.push(`${result.name}: ${result.changed ? `built ${result.image}` : "up to date"}`);
+  if (verbose > 1) {
+    const { sources, environment, outputs } = record;
+    lines.push(
+      ...Object.entries(sources).map(([path, hash]) => `  source ${path}${hash === null ? " (not there)" : ""}`),
+    );
+    lines.push(...Object.entries(environment).map(([name, value]) => `  environment ${name} ${value ?? "(not set)"}`));
+    lines.push(...Object.keys(outputs).map((name) => `  output ${join(outDir, name)}`));
+  }
+  if (lines.length > 0) process.stderr.write(`${lines.join("\n")}\n`);
+}
+
+function sourceError(
+  config: ResolvedConfig,
+  diagnostics: readonly Diagnostic[],
+  sources: readonly string[],
+): BuildError {
+  const summary = `${config.options.imageName}: ${countDiagnostics(diagnostics)}`;
+  return new BuildError("ERR_VDSO_BUILD", `${summary}\n\n${formatDiagnostics(diagnostics)}`, {
+    diagnostics,
+    sources: sources.map((path) => join(config.srcDir, path)),
+  });
+}
+
+function isSet(entry: [string, string | undefined]): entry is [string, string] {
+  return entry[1] !== undefined;
+}
