@@ -45,7 +45,7 @@ export type CompilerReply =
   | { readonly failure: { readonly code: VdsoErrorCode; readonly message: string; readonly stack: string } };
 
 async function compileJob({ srcDir, options, environment }: CompilerJob): Promise<CompilerOutcome> {
-  const [{ compile }, { validate }, { generateLibrary }] = await Promise.all([
+  const [{ compile }, { validateImage }, { generateLibrary }] = await Promise.all([
     import("./compile.ts"),
     import("./validate.ts"),
     import("./library.ts"),
@@ -77,7 +77,7 @@ async function compileJob({ srcDir, options, environment }: CompilerJob): Promis
   };
   const { image, manifest } = result;
   if (image === undefined || manifest === undefined) return outcome;
-  await validate(image);
+  await validateImage(image, manifest);
   const { js, dts } = generateLibrary({ manifest, image, docs: result.docs });
   const outputs: CompilerOutputs = {
     image,
