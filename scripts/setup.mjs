@@ -42,7 +42,9 @@ function readPackages(file) {
 function install() {
   // The npm that runs this script, so that nobody needs another one on the PATH.
   const npm = process.env.npm_execpath;
-  const [command, args] = npm ? [process.execPath, [npm, "ci"]] : ["npm", ["ci"]];
+  // Not its warnings: some packages would like the Node that is just being installed.
+  const ci = ["ci", "--loglevel=error"];
+  const [command, args] = npm ? [process.execPath, [npm, ...ci]] : ["npm", ci];
   const { status } = spawnSync(command, args, { cwd: root, stdio: ["ignore", 2, 2], shell: !npm && windows });
   if (status !== 0) fail("npm ci failed");
 }
