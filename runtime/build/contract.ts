@@ -5,6 +5,7 @@
 
 import type { Manifest } from "../image/manifest.ts";
 import type { Diagnostic } from "./diagnostics.ts";
+import type { Docs } from "./dialect/exports.ts";
 
 /** Where sources come from. Paths are relative to the vDSO's folder, with `/`; they may go up with `../`. */
 export interface SourceReader {
@@ -38,4 +39,6 @@ export interface CompileResult {
   readonly sourceMap?: string;
   /** Files read, as the source reader was asked for them. */
   readonly files: string[];
+  /** The author's doc comments. */
+  readonly docs: Docs;
 }

@@ -1,0 +1,200 @@
+/**
+ * Source to image, in one run of the AssemblyScript compiler: the dialect is lowered when the sources have been parsed, the second memory
+ * is linked in before the optimiser runs.
+ *
+ * ```ts
+ * const { image, diagnostics } = await compile({ sources, name: "counter", package: "counter", mode: "release", log: true,
+ *   features: [], config: {}, env: {} });
+ * ```
+ */
+import { libraryFiles, main } from "assemblyscript/asc";
+import type binaryen from "assemblyscript/binaryen";
+import type { Manifest } from "../image/manifest.ts";
+import { writeImage } from "../image/write.ts";
+import type { CompileInput, CompileResult } from "./contract.ts";
+import type { Diagnostic } from "./diagnostics.ts";
+import { diagnosticAt } from "./diagnostics.ts";
+import type { asc } from "./dialect/asc.ts";
+import { tables } from "./dialect/asc.ts";
+import { type Dialect, lower } from "./dialect/dialect.ts";
+import { collectExports, type Docs, type Exports } from "./dialect/exports.ts";
+import { explain } from "./dialect/explain.ts";
+import { helperLibrary } from "./helper-library.ts";
+import { link, PRIVATE } from "./link.ts";
+import { BUILDER } from "./version.ts";
+
+const ENTRY = "api.ts";
+/** "Only variables, functions and enums become WebAssembly module exports": for classes that are types of the API, as they should be. */
+const ONLY_FUNCTIONS_EXPORTED = 235;
+const OUTPUT = { wasm: "image.wasm", wat: "image.wat", map: "image.wasm.map" } as const;
+/** Runs the initialisers of private data that are not constant. */
+const START = "_initialize";
+
+/** Compiles one vDSO. Errors in the sources are returned, not thrown. */
+export async function compile(input: CompileInput): Promise<CompileResult> {
+  for (let pages = 1; ; pages++) {
+    const run = new Run(input, pages);
+    await run.start();
+    if (run.pagesWanted > pages) {
+      pages = run.pagesWanted - 1;
+      continue;
+    }
+    return run.finish();
+  }
+}
+
+class Run {
+  /** More than was given when the image's own data does not fit. */
+  pagesWanted = 0;
+  private readonly input: CompileInput;
+  private readonly pages: number;
+  private readonly texts = new Map<string, string>();
+  private readonly outputs = new Map<string, Uint8Array | string>();
+  private readonly messages: CompilerMessage[] = [];
+  private crash: Error | undefined;
+  private dialect: Dialect | undefined;
+  private exports: Exports | undefined;
+
+  constructor(input: CompileInput, pages: number) {
+    this.input = input;
+    this.pages = pages;
+  }
+
+  async start(): Promise<void> {
+    Object.assign(libraryFiles, helperLibrary());
+    const { error, stderr } = await main(this.arguments(), {
+      readFile: (name) => this.read(name),
+      writeFile: (name, contents) => {
+        this.outputs.set(name, contents);
+      },
+      listFiles: () => [],
+      reportDiagnostic: (message) => this.messages.push(message),
+      transforms: [
+        {
+          afterParse: (parser: unknown) => this.afterParse(parser as asc.Parser),
+          afterCompile: (module: unknown) => this.afterCompile(module as binaryen.Module),
+        },
+      ] as unknown as NonNullable<CompilerHost["transforms"]>,
+    });
+    const wanted = /requires at least '?(\d+)'? pages of initial memory/.exec(String(stderr));
+    if (wanted?.[1] !== undefined) this.pagesWanted = Number(wanted[1]);
+    if (error !== null) this.crash = error;
+  }
+
+  async finish(): Promise<CompileResult> {
+    const diagnostics = this.diagnostics();
+    const result = { diagnostics, files: [...this.texts.keys()], docs: this.exports?.docs ?? NO_DOCS };
+    const wasm = this.outputs.get(OUTPUT.wasm);
+    if (diagnostics.some(({ severity }) => severity === "error")) return result;
+    if (this.crash !== undefined || !(wasm instanceof Uint8Array)) {
+      throw new Error(`the compiler failed: ${this.crash?.message ?? "no output"}`, { cause: this.crash });
+    }
+    const { image, manifest } = await writeImage(wasm, this.manifest());
+    const wat = this.outputs.get(OUTPUT.wat);
+    const map = this.outputs.get(OUTPUT.map);
+    return {
+      ...result,
+      image,
+      manifest,
+      ...(typeof wat === "string" ? { wat } : {}),
+      ...(typeof map === "string" ? { sourceMap: map } : {}),
+    };
+  }
+
+  private arguments(): string[] {
+    const { mode, wat, sourceMap } = this.input;
+    const pages = String(this.pages);
+    return [
+      ENTRY,
+      ...["--outFile", OUTPUT.wasm],
+      ...(wat ? ["--textFile", OUTPUT.wat] : []),
+      ...(sourceMap ? ["--sourceMap"] : []),
+      ...(mode === "release" ? ["-O3"] : ["--debug"]),
+      ...["--runtime", "stub", "--enable", "threads", "--exportStart", START, "--use", "abort=__abort"],
+      ...["--initialMemory", pages, "--maximumMemory", pages, "--memoryBase", String(PRIVATE.dataStart)],
+    ];
+  }
+
+  private read(name: string): string | null {
+    const text = this.input.sources.read(name);
+    if (text === undefined) return null;
+    // Line endings must not change the image: they would show in columns and in literals.
+    const unixText = text.replaceAll("\r\n", "\n");
+    this.texts.set(name, unixText);
+    return unixText;
+  }
+
+  private afterParse(parser: asc.Parser): void {
+    if (parser.diagnostics.some(({ category }) => category === tables.DiagnosticCategory.Error)) return;
+    const { config, features, env, log } = this.input;
+    this.dialect = lower(parser, { config, features, env, log });
+    this.exports = collectExports(this.dialect);
+  }
+
+  private afterCompile(module: binaryen.Module): void {
+    if (this.dialect === undefined || this.dialect.tree.diagnostics.length > 0) return;
+    const names = this.exports?.functions.map(({ name }) => name) ?? [];
+    link(module, new Set([...names, "memory", START]), this.input.mode);
+  }
+
+  private diagnostics(): Diagnostic[] {
+    const own = this.dialect?.tree.diagnostics ?? [];
+    // The language's complaints on a line that the dialect has complained about follow from it.
+    const said = new Set(own.map(({ file, line }) => `${file}:${line}`));
+    const all = [...own];
+    for (const message of this.messages) {
+      if (message.category < tables.DiagnosticCategory.Warning || message.code === ONLY_FUNCTIONS_EXPORTED) continue;
+      const severity = message.category === tables.DiagnosticCategory.Error ? "error" : "warning";
+      const diagnostic = this.describe(message, severity);
+      if (!said.has(`${diagnostic.file}:${diagnostic.line}`) || diagnostic.line === 0) all.push(diagnostic);
+    }
+    return all.sort((a, b) => (a.file === b.file ? a.line - b.line || a.column - b.column : a.file < b.file ? -1 : 1));
+  }
+
+  private describe(message: CompilerMessage, severity: Diagnostic["severity"]): Diagnostic {
+    const { text: explained, help } = explain(message.code, message.message);
+    const code = message.code < 1000 ? `AS${message.code}` : `TS${message.code}`;
+    const file = message.range?.source?.normalizedPath;
+    const text = file === undefined ? undefined : (this.texts.get(file) ?? libraryFiles[file.replace(/^~lib\/|\.ts$/g, "")]);
+    if (file !== undefined && text !== undefined && message.range) {
+      const { start, end } = message.range;
+      return diagnosticAt({ start, end, source: { normalizedPath: file, text } }, severity, code, explained, help);
+    }
+    const nowhere = { file: "", line: 0, column: 0, length: 0, text: "" };
+    return { severity, code, message: explained, ...(help === undefined ? {} : { help }), ...nowhere };
+  }
+
+  private manifest(): Omit<Manifest, "fingerprint"> {
+    const { dialect, exports, input } = this;
+    if (dialect === undefined || exports === undefined) throw new Error("nothing was compiled");
+    const layout = dialect.layouts.manifest();
+    return {
+      name: input.name,
+      package: input.package,
+      mode: input.mode,
+      log: input.log,
+      features: [...input.features].sort(),
+      builder: BUILDER,
+      layout,
+      constants: dialect.constants.table,
+      enums: [...dialect.layouts.enums.values()],
+      structs: exports.structs,
+      exports: exports.functions,
+      interfaces: exports.interfaces,
+      panics: dialect.sites.panics,
+      logs: dialect.sites.logs,
+      private: {
+        pages: this.pages,
+        logLevel: PRIVATE.logLevel,
+        args: PRIVATE.args,
+        argsBytes: PRIVATE.argsBytes,
+        ringCursor: PRIVATE.ringCursor,
+      },
+    };
+  }
+}
+
+type CompilerHost = NonNullable<Parameters<typeof main>[1]>;
+type CompilerMessage = Parameters<NonNullable<CompilerHost["reportDiagnostic"]>>[0];
+
+const NO_DOCS: Docs = { functions: {}, types: {}, members: {} };
