@@ -1,0 +1,29 @@
+/**
+ * A vDSO for JavaScript: code and shared state in one WebAssembly image, mapped into every thread.
+ *
+ * ```ts
+ * import { Kernel } from "wasm-vdso";
+ * import example from "./generated/example/example.js";
+ *
+ * await using kernel = await Kernel.boot({ vdsos: [example] });
+ * const api = kernel.attach(example);
+ * const worker = await kernel.spawn(new URL("./worker.js", import.meta.url));
+ * await worker.exited;
+ * ```
+ */
+export { type SiteArgument, type SourceSite, VdsoError, type VdsoErrorCode, VdsoPanic } from "./errors.ts";
+export type { VdsoLibrary } from "./image/library.ts";
+export type { LogLevel } from "./image/manifest.ts";
+export {
+  type AdoptOptions,
+  type BootOptions,
+  Kernel,
+  type ShutdownOptions,
+  type SpawnOptions,
+} from "./kernel/kernel.ts";
+export type { LogLine } from "./kernel/log.ts";
+export type { Process } from "./kernel/process.ts";
+export { type AttachOptions, attach, type MappingHandle } from "./loader/attach.ts";
+export { type Mapping, map } from "./loader/map.ts";
+export type { OutputMode, ResourceLimits } from "./platform/platform.ts";
+export type { ExitReason, ExitStatus, ProcessInfo, ProcessState } from "./platform/protocol.ts";

@@ -1,0 +1,410 @@
+/**
+ * Boots a system of processes around mapped images, watches over it and takes it down.
+ *
+ * ```ts
+ * import { Kernel } from "wasm-vdso";
+ * import example from "./generated/example/example.js";
+ *
+ * await using kernel = await Kernel.boot({ vdsos: [example] });
+ * const worker = await kernel.spawn(new URL("./worker.js", import.meta.url), { name: "worker" });
+ * const { code, reason } = await worker.exited;
+ * ```
+ */
+import { VdsoError } from "../errors.ts";
+import type { VdsoLibrary } from "../image/library.ts";
+import type { LogLevel } from "../image/manifest.ts";
+import { type Mapping, map } from "../loader/map.ts";
+import type { OutputMode, Platform, ResourceLimits, WorkerHandle } from "../platform/platform.ts";
+import {
+  type Boot,
+  type ExitStatus,
+  type KernelService,
+  type ProcessInfo,
+  type Reply,
+  toPortable,
+} from "../platform/protocol.ts";
+import { selectPlatform } from "../platform/select.ts";
+import { type LogLine, writeLine } from "./log.ts";
+import { KERNEL_PID, PidTable, PROCESS_LIMIT } from "./pid-table.ts";
+import { type Process, SupervisedProcess, type Supervisor } from "./process.ts";
+
+export interface BootOptions {
+  /** API libraries of the images to map, in boot order. */
+  readonly vdsos: readonly VdsoLibrary[];
+  /** Interfaces for the kernel's own attachments, by image name. */
+  readonly host?: Readonly<Record<string, Readonly<Record<string, object>>>>;
+  /** Lines below this level are dropped where they arise. Default: `info`. */
+  readonly logLevel?: LogLevel | "off";
+  /** Takes the lines of all processes, and the errors that end them. Default: one line each on standard error. */
+  readonly log?: (line: LogLine) => void;
+}
+
+export interface SpawnOptions {
+  /** For logs and process lists. Default: the module's file name. */
+  readonly name?: string;
+  readonly argv?: readonly string[];
+  /** Replaces the kernel's environment, which is the default. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** A module that is loaded in the process first; its exports implement the interfaces of the same names. */
+  readonly interfaces?: string | URL;
+  /** Breaks off the start; after it, ends the process as {@link Kernel.kill} does. */
+  readonly signal?: AbortSignal;
+  readonly resourceLimits?: ResourceLimits;
+  /** Default: `inherit`. */
+  readonly stdout?: OutputMode;
+  /** Default: `inherit`. */
+  readonly stderr?: OutputMode;
+}
+
+export interface AdoptOptions {
+  /** Default: `adopted`. */
+  readonly name?: string;
+  /** As in {@link SpawnOptions.signal}. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ShutdownOptions {
+  /** How long processes may take to end by themselves. Default: 2000. */
+  readonly timeoutMs?: number;
+  /** Ends the waiting: what still runs is terminated at once. */
+  readonly signal?: AbortSignal;
+}
+
+const SHUTDOWN_TIMEOUT_MS = 2000;
+
+type ExitListener = (process: Process, status: ExitStatus) => void;
+
+export class Kernel implements AsyncDisposable {
+  readonly #platform: Platform;
+  /** By image name, in boot order. */
+  readonly #mappings: ReadonlyMap<string, Mapping>;
+  readonly #options: BootOptions;
+  readonly #write: (line: LogLine) => void;
+  readonly #pids = new PidTable();
+  readonly #processes = new Map<number, SupervisedProcess>();
+  readonly #adopted = new WeakSet<object>();
+  readonly #apis = new Map<string, unknown>();
+  readonly #exitListeners = new Set<ExitListener>();
+  readonly #supervisor: Supervisor;
+  #closing = false;
+
+  private constructor(platform: Platform, mappings: ReadonlyMap<string, Mapping>, options: BootOptions) {
+    this.#platform = platform;
+    this.#mappings = mappings;
+    this.#options = options;
+    this.#write = options.log ?? writeLine;
+    this.#supervisor = {
+      platform,
+      log: (process, record) => this.#write({ ...record, pid: process.pid, process: process.name }),
+      reap: (process, status, ran) => this.#reap(process, status, ran),
+      service: () => this.#service(),
+    };
+  }
+
+  /**
+   * Maps the images: from then on processes can attach to them.
+   *
+   * @throws VdsoError `ERR_VDSO_DUPLICATE` - two images have the same name.
+   * @throws VdsoError `ERR_VDSO_ENGINE` - this engine cannot run images; the message names the version that can.
+   * @throws VdsoError - whatever `map` refuses an image for.
+   */
+  static async boot(options: BootOptions): Promise<Kernel> {
+    const names = new Set<string>();
+    for (const { name } of options.vdsos) {
+      if (names.has(name))
+        throw new VdsoError("ERR_VDSO_DUPLICATE", `boot: expected one image named ${name}, found two`);
+      names.add(name);
+    }
+    const platform = await selectPlatform();
+    const mappings = await Promise.all(options.vdsos.map((library) => map(library)));
+    return new Kernel(platform, new Map(mappings.map((mapping) => [mapping.handle.name, mapping])), options);
+  }
+
+  /**
+   * The kernel's own attachment to an image, as pid 1. A second call returns the same API.
+   *
+   * @throws VdsoError `ERR_VDSO_NOT_MAPPED` - the kernel was booted without this image.
+   * @throws VdsoError - whatever `attach` refuses.
+   */
+  attach<Api, Host>(library: VdsoLibrary<Api, Host>): Api {
+    this.#refuseWhenClosing("attach");
+    const mapping = this.#mappings.get(library.name);
+    if (mapping === undefined) {
+      const names = [...this.#mappings.keys()].join(", ") || "none";
+      throw new VdsoError(
+        "ERR_VDSO_NOT_MAPPED",
+        `attach: expected one of the images booted (${names}), found ${library.name}`,
+      );
+    }
+    if (!this.#apis.has(library.name)) {
+      this.#apis.set(library.name, mapping.attach(library));
+    }
+    return this.#apis.get(library.name) as Api;
+  }
+
+  /**
+   * Starts a process: a worker that loads the module at `url` and then calls its default export, if that is a function, with the
+   * process. Resolves when the module is loaded (its top-level code, `await` included, has run), right before that call; code at the
+   * module's top level is therefore the place to attach, the default export the place to work.
+   *
+   * When it rejects, the worker has ended and nothing of it is left.
+   *
+   * @throws VdsoError `ERR_VDSO_MODULE_NOT_FOUND` - there is no such module.
+   * @throws VdsoError `ERR_VDSO_MODULE_LOAD` - the module, or the process, failed while loading; `cause` has the error.
+   * @throws VdsoError `ERR_VDSO_PROCESS_LIMIT` - as many processes exist as pids do.
+   * @throws VdsoError `ERR_VDSO_SHUTDOWN` - the kernel is shutting down, or began to while the process started.
+   * @throws the signal's reason when that fires before the process runs.
+   */
+  async spawn(url: string | URL, options: SpawnOptions = {}): Promise<Process> {
+    const module = absoluteUrl("spawn", url);
+    const interfaces = options.interfaces && absoluteUrl("spawn: interfaces", options.interfaces);
+    const name = options.name ?? fileName(module);
+    return this.#begin("spawn", name, options.signal, { url: module, interfaces, adopted: false }, (boot, transfer) =>
+      this.#platform.start(boot, transfer, {
+        name,
+        argv: options.argv ?? [],
+        env: options.env,
+        resourceLimits: options.resourceLimits,
+        stdout: options.stdout ?? "inherit",
+        stderr: options.stderr ?? "inherit",
+      }),
+    );
+  }
+
+  /**
+   * Makes a process of a worker that the application started and that calls `adopted()` of `wasm-vdso/process`. Resolves when it has
+   * been reached. From then on the kernel watches over it as over any other; a worker whose adoption fails is terminated, because it
+   * may have received its pid already.
+   *
+   * @throws VdsoError `ERR_VDSO_ARGUMENT` - no worker of this host.
+   * @throws VdsoError `ERR_VDSO_ADOPT` - the worker is a process already, has ended, or ended before it called `adopted()`.
+   * @throws VdsoError `ERR_VDSO_PROCESS_LIMIT`, `ERR_VDSO_SHUTDOWN`, the signal's reason - as for {@link Kernel.spawn}.
+   */
+  async adopt(worker: object, options: AdoptOptions = {}): Promise<Process> {
+    if (this.#adopted.has(worker)) {
+      throw new VdsoError(
+        "ERR_VDSO_ADOPT",
+        "adopt: expected a worker that no kernel has, found one that was adopted before",
+      );
+    }
+    const name = options.name ?? "adopted";
+    return this.#begin("adopt", name, options.signal, { adopted: true }, (boot, transfer) => {
+      const handle = this.#platform.adopt(worker, boot, transfer);
+      this.#adopted.add(worker);
+      return handle;
+    });
+  }
+
+  /**
+   * Terminates a process, between any two instructions. The promise resolves as the process's `exited` does; nobody needs to await it.
+   *
+   * @throws VdsoError `ERR_VDSO_NO_PROCESS` - no process has this pid, or it has ended.
+   */
+  kill(pid: number): Promise<ExitStatus> {
+    const process = this.#processes.get(pid);
+    if (process === undefined) {
+      const why = pid === KERNEL_PID ? "that of the kernel, which shutdown() ends" : String(pid);
+      throw new VdsoError(
+        "ERR_VDSO_NO_PROCESS",
+        `kill: expected the pid of a process that has not ended, found ${why}`,
+      );
+    }
+    process.terminate();
+    return process.exited;
+  }
+
+  /** Every process that has not ended, in the order of their start. The kernel itself, pid 1, is not among them. */
+  processes(): Process[] {
+    return [...this.#processes.values()];
+  }
+
+  /**
+   * Calls `listener` for each process that has ended, after every image has cleaned up behind it and before its `exited` resolves. Not
+   * for those whose start failed.
+   *
+   * @returns a function that removes the listener.
+   */
+  on(event: "exit", listener: ExitListener): () => void {
+    if (event !== "exit") throw new VdsoError("ERR_VDSO_ARGUMENT", `on: expected the event "exit", found "${event}"`);
+    this.#exitListeners.add(listener);
+    return () => void this.#exitListeners.delete(listener);
+  }
+
+  /**
+   * Asks every process to end, waits, terminates those that have not. Resolves when all have ended and are cleaned up behind. May be
+   * called again, with a shorter time for instance. New processes and attachments are refused from the first call on.
+   */
+  async shutdown({ timeoutMs = SHUTDOWN_TIMEOUT_MS, signal }: ShutdownOptions = {}): Promise<void> {
+    this.#closing = true;
+    const processes = [...this.#processes.values()];
+    for (const process of processes) {
+      if (process.state === "starting") process.terminate(closed(process.name));
+      else process.requestStop();
+    }
+    const all = Promise.all(processes.map(({ exited }) => exited));
+    if (await expires(all, timeoutMs, signal)) {
+      for (const process of this.#processes.values()) {
+        this.#write({
+          level: "warn",
+          pid: process.pid,
+          process: process.name,
+          message: process.answered
+            ? "terminated: it knew that it had to end, and did not in time"
+            : "terminated: it was asked to end and never got to its event loop to hear it",
+        });
+        process.terminate();
+      }
+    }
+    await all;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
+  }
+
+  async #begin(
+    caller: string,
+    name: string,
+    signal: AbortSignal | undefined,
+    module: { url?: string; interfaces?: string | undefined; adopted: boolean },
+    start: (boot: Boot, transfer: readonly Transferable[]) => WorkerHandle,
+  ): Promise<Process> {
+    this.#refuseWhenClosing(caller);
+    signal?.throwIfAborted();
+    const pid = this.#pids.allocate();
+    if (pid === undefined) {
+      throw new VdsoError(
+        "ERR_VDSO_PROCESS_LIMIT",
+        `${caller}: expected less than ${PROCESS_LIMIT} processes, found that many`,
+      );
+    }
+    const { port1, port2 } = new MessageChannel();
+    const stop = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    const boot: Boot = {
+      pid,
+      name,
+      url: module.url,
+      interfaces: module.interfaces,
+      handles: [...this.#mappings.values()].map(({ handle }) => handle),
+      logLevel: this.#options.logLevel,
+      control: port2,
+      stop,
+    };
+    let worker: WorkerHandle;
+    try {
+      worker = start(boot, [port2]);
+    } catch (error) {
+      port1.close();
+      this.#pids.release(pid);
+      throw error;
+    }
+    const link = { control: port1, stop, adopted: module.adopted };
+    const process = new SupervisedProcess(this.#supervisor, pid, name, worker, link);
+    this.#processes.set(pid, process);
+    const abort = (): void => process.terminate(signal?.reason);
+    signal?.addEventListener("abort", abort);
+    void process.exited.then(() => signal?.removeEventListener("abort", abort));
+    return process.ready;
+  }
+
+  #reap(process: Process, status: ExitStatus, ran: boolean): void {
+    const { pid, name } = process;
+    for (const mapping of [...this.#mappings.values()].reverse()) {
+      try {
+        mapping.drop(pid);
+      } catch (error) {
+        // The other images still have to clean up.
+        const { message } = error as Error;
+        const line = `could not clean up behind the process: ${message}`;
+        this.#write({
+          level: "error",
+          pid,
+          process: name,
+          vdso: mapping.handle.name,
+          message: line,
+          error: error as Error,
+        });
+      }
+    }
+    this.#processes.delete(pid);
+    this.#pids.release(pid);
+    // The caller who waits for the start gets the error, and never had the process.
+    if (!ran) return;
+    if (status.error) {
+      const message = `ended (${status.reason}): ${status.error.stack ?? status.error.message}`;
+      this.#write({ level: "error", pid, process: name, message, error: status.error });
+    }
+    for (const listener of this.#exitListeners) {
+      try {
+        listener(process, status);
+      } catch (error) {
+        // The listener's fault is the application's to see; the reaping goes on.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+
+  #service(): KernelService {
+    return {
+      processes: () => ({ ok: true, value: this.processes().map(toInfo) }),
+      spawn: (url, options) => reply(async () => toInfo(await this.spawn(url, options))),
+      kill: (pid) => reply(async () => this.kill(pid)),
+    };
+  }
+
+  #refuseWhenClosing(caller: string): void {
+    if (this.#closing) throw closed(caller);
+  }
+}
+
+function closed(who: string): VdsoError {
+  return new VdsoError(
+    "ERR_VDSO_SHUTDOWN",
+    `${who}: expected a running kernel, found one that is shutting down or has`,
+  );
+}
+
+/** Did the time run out, or the signal fire, before `work` was done? */
+async function expires(work: Promise<unknown>, timeoutMs: number, signal: AbortSignal | undefined): Promise<boolean> {
+  if (signal?.aborted) return true;
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const expire = (): void => resolve(true);
+  // Timers cannot wait longer, and fire at once instead.
+  const timer = timeoutMs < 2 ** 31 ? setTimeout(expire, timeoutMs) : undefined;
+  signal?.addEventListener("abort", expire);
+  void work.then(() => resolve(false));
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", expire);
+  }
+}
+
+function absoluteUrl(what: string, url: string | URL): string {
+  const text = String(url);
+  if (URL.canParse(text)) return text;
+  throw new VdsoError(
+    "ERR_VDSO_ARGUMENT",
+    `${what}: expected an absolute URL such as new URL("./worker.js", import.meta.url), found "${text}"`,
+  );
+}
+
+function fileName(url: string): string {
+  const { pathname } = new URL(url);
+  return pathname.slice(pathname.lastIndexOf("/") + 1).replace(/\.[^.]*$/, "") || "process";
+}
+
+function toInfo({ pid, name, state }: Process): ProcessInfo {
+  return { pid, name, state };
+}
+
+async function reply<T>(work: () => Promise<T>): Promise<Reply<T>> {
+  try {
+    return { ok: true, value: await work() };
+  } catch (error) {
+    return { ok: false, error: toPortable(error) };
+  }
+}
