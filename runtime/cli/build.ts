@@ -1,0 +1,159 @@
+/** `vdso build` */
+
+import { statSync } from "node:fs";
+import { basename, join, relative, resolve } from "node:path";
+import { styleText } from "node:util";
+import { type BuildResult, buildVdso } from "../build/build.ts";
+import { BuildError, countDiagnostics, formatDiagnostics } from "../build/build-error.ts";
+import type { BuildConfig } from "../build/config.ts";
+import {
+  type Command,
+  errorColor,
+  FailedError,
+  formatBytes,
+  onlyPositional,
+  type ParsedArguments,
+  print,
+  printError,
+  textOption,
+  textsOption,
+  UsageError,
+} from "./command.ts";
+
+const HELP = `Usage: vdso build <dir> [options]
+
+Builds the vDSO in <dir>, whose api.ts holds its exports, into an image (.wasm), an API library (.js) and its types
+(.d.ts). Does nothing when everything is up to date.
+
+Options
+  -o, --out <dir>       where the outputs go (default: generated/<name>)
+  -n, --name <name>     name of the image (default: the folder's name)
+      --api-name <name> name of the API library (default: the image's name)
+      --package <name>  package name in the manifest (default: the image's name)
+  -c, --config <K=V>    value for a constant; may be given several times. Wins over an environment
+                        variable of the same name, which wins over the default in the source
+  -f, --feature <name>  switch a feature on; may be given several times
+  -m, --mode <mode>     release (default) or debug
+      --no-log          leave log calls out
+      --wat             also write the image as text (.wat)
+      --source-map      also write a source map (.wasm.map)
+  -w, --watch           build again whenever a source changes, until Ctrl-C
+  -v, --verbose         say more; twice for still more
+  -h, --help            show this
+
+Example: vdso build vdso-src/counter --config HISTORY_LEN=128 --watch`;
+
+async function run(parsed: ParsedArguments): Promise<void> {
+  const config = readConfig(parsed);
+  if (parsed.values["watch"] === true) await watch(config);
+  else await once(config);
+}
+
+function readConfig(parsed: ParsedArguments): BuildConfig {
+  const srcDir = onlyPositional(parsed, "the folder of a vDSO");
+  const mode = textOption(parsed, "mode") ?? "release";
+  if (mode !== "release" && mode !== "debug") throw new UsageError(`--mode: expected release or debug, found ${mode}`);
+  const imageName = textOption(parsed, "name") ?? basename(resolve(srcDir));
+  const packageName = textOption(parsed, "package");
+  const apiLibName = textOption(parsed, "api-name");
+  return {
+    srcDir,
+    imageName,
+    outDir: textOption(parsed, "out") ?? join("generated", imageName),
+    mode,
+    features: textsOption(parsed, "feature"),
+    log: parsed.values["no-log"] !== true,
+    config: Object.fromEntries(textsOption(parsed, "config").map(readConstant)),
+    wat: parsed.values["wat"] === true,
+    sourceMap: parsed.values["source-map"] === true,
+    verbose: verbosity(parsed),
+    ...(packageName !== undefined && { packageName }),
+    ...(apiLibName !== undefined && { apiLibName }),
+  };
+}
+
+function readConstant(text: string): [string, string] {
+  const equals = text.indexOf("=");
+  if (equals <= 0) throw new UsageError(`--config: expected NAME=VALUE, found ${JSON.stringify(text)}`);
+  return [text.slice(0, equals), text.slice(equals + 1)];
+}
+
+function verbosity({ values }: ParsedArguments): 0 | 1 | 2 {
+  const times = Array.isArray(values["verbose"]) ? values["verbose"].length : 0;
+  // One step more than the library's levels: what level 1 says there, this command says anyway.
+  return times > 0 ? 2 : 0;
+}
+
+async function once(config: BuildConfig): Promise<void> {
+  const clear = showProgress(`building ${config.imageName}`);
+  try {
+    const start = performance.now();
+    const result = await buildVdso(config).finally(clear);
+    reportDone(result, performance.now() - start);
+  } catch (error) {
+    reportFailure(error);
+  }
+}
+
+async function watch(config: BuildConfig): Promise<void> {
+  const { watchVdso } = await import("../build/watch.ts");
+  const stop = new AbortController();
+  process.once("SIGINT", () => stop.abort());
+  process.once("SIGTERM", () => stop.abort());
+  printError(`watching ${config.srcDir}; Ctrl-C ends it`);
+  await watchVdso(config, {
+    signal: stop.signal,
+    onResult(result) {
+      if (result instanceof BuildError) printError(failureText(result));
+      else reportDone(result);
+    },
+  });
+}
+
+function reportDone(result: BuildResult, ms?: number): void {
+  const { warnings, changed, name, image } = result;
+  if (warnings.length > 0) printError(`${formatDiagnostics(warnings, { color: errorColor() })}\n`);
+  const path = relative(process.cwd(), image);
+  const what = changed ? styleText("green", "built", { stream: process.stdout }) : "up to date";
+  const time = changed && ms !== undefined ? `, ${(ms / 1000).toFixed(2)} s` : "";
+  print(`${what} ${name}: ${path} (${formatBytes(statSync(image).size)}${time})`);
+}
+
+function reportFailure(error: unknown): never {
+  if (!(error instanceof BuildError) || error.diagnostics.length === 0) throw error;
+  printError(failureText(error));
+  throw new FailedError();
+}
+
+function failureText(error: BuildError): string {
+  const { diagnostics } = error;
+  if (diagnostics.length === 0)
+    return `${styleText("red", "error:", { stream: process.stderr })} ${error.message} [${error.code}]`;
+  return `${formatDiagnostics(diagnostics, { color: errorColor() })}\n\n${countDiagnostics(diagnostics)}`;
+}
+
+/** A line that only a terminal sees, for as long as the work takes. */
+function showProgress(text: string): () => void {
+  if (!process.stderr.isTTY) return () => {};
+  process.stderr.write(`${text} ...`);
+  return () => process.stderr.write("\r\u001b[K");
+}
+
+export const command: Command = {
+  help: HELP,
+  options: {
+    out: { type: "string", short: "o" },
+    name: { type: "string", short: "n" },
+    "api-name": { type: "string" },
+    package: { type: "string" },
+    config: { type: "string", short: "c", multiple: true },
+    feature: { type: "string", short: "f", multiple: true },
+    mode: { type: "string", short: "m" },
+    "no-log": { type: "boolean" },
+    wat: { type: "boolean" },
+    "source-map": { type: "boolean" },
+    watch: { type: "boolean", short: "w" },
+    verbose: { type: "boolean", short: "v", multiple: true },
+  },
+  run,
+};
