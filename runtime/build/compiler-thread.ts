@@ -73,6 +73,8 @@ function startThread(compiler: string): Thread {
   const extension = import.meta.url.slice(import.meta.url.lastIndexOf("."));
   const worker = new Worker(new URL(`./worker${extension}`, import.meta.url), {
     name: "vdso compiler",
+    // Not the program's flags: `--input-type`, for one, would keep the thread from starting.
+    execArgv: [],
     workerData: { compileCache: getCompileCacheDir?.() },
   });
   const started: Thread = { worker, compiler, builds: 0 };
