@@ -134,7 +134,10 @@ export function link(m: Module, keep: ReadonlySet<string>, mode: "debug" | "rele
     if (!keep.has(name)) m.removeExport(name);
   }
   m.addMemoryImport(VVAR, "vdso", "vvar", true);
-  for (let i = 0; i < m.getNumFunctions(); i++) define(m, binaryen.getFunctionInfo(m.getFunctionByIndex(i)));
+  // Listed first: replacing a function moves the others.
+  const functions: binaryen.FunctionInfo[] = [];
+  for (let i = 0; i < m.getNumFunctions(); i++) functions.push(binaryen.getFunctionInfo(m.getFunctionByIndex(i)));
+  for (const info of functions) define(m, info);
   if (mode === "release") inlineIntrinsics(m);
 }
 
