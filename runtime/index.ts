@@ -23,7 +23,11 @@ export {
 } from "./kernel/kernel.ts";
 export type { LogLine } from "./kernel/log.ts";
 export type { Process } from "./kernel/process.ts";
-export { type AttachOptions, attach, type MappingHandle } from "./loader/attach.ts";
-export { type Mapping, map } from "./loader/map.ts";
+export { type AttachArguments, type AttachOptions, attach, pidOf, setLogLevel } from "./loader/attach.ts";
+export type { VdsoHandle } from "./loader/handle.ts";
+export type { InstanceOptions } from "./loader/instance.ts";
+export type { ImageLogLine } from "./loader/log-line.ts";
+export { consoleLogger, type Logger, type LogSource, type LogThreshold } from "./loader/logger.ts";
+export { type MapOptions, type Mapping, map } from "./loader/map.ts";
 export type { OutputMode, ResourceLimits } from "./platform/platform.ts";
 export type { ExitReason, ExitStatus, ProcessInfo, ProcessState } from "./platform/protocol.ts";

@@ -12,7 +12,11 @@
  */
 import { VdsoError } from "../errors.ts";
 import type { VdsoLibrary } from "../image/library.ts";
-import type { LogLevel } from "../image/manifest.ts";
+import type { AttachOptions } from "../loader/attach.ts";
+import { Attachments } from "../loader/attachments.ts";
+import type { VdsoHandle } from "../loader/handle.ts";
+import { type ImageLogLine, lineLogger } from "../loader/log-line.ts";
+import type { LogThreshold } from "../loader/logger.ts";
 import { type Mapping, map } from "../loader/map.ts";
 import type { OutputMode, Platform, ResourceLimits, WorkerHandle } from "../platform/platform.ts";
 import {
@@ -34,7 +38,7 @@ export interface BootOptions {
   /** Interfaces for the kernel's own attachments, by image name. */
   readonly host?: Readonly<Record<string, Readonly<Record<string, object>>>>;
   /** Lines below this level are dropped where they arise. Default: `info`. */
-  readonly logLevel?: LogLevel | "off";
+  readonly logLevel?: LogThreshold;
   /** Takes the lines of all processes, and the errors that end them. Default: one line each on standard error. */
   readonly log?: (line: LogLine) => void;
 }
@@ -74,28 +78,36 @@ const SHUTDOWN_TIMEOUT_MS = 2000;
 
 type ExitListener = (process: Process, status: ExitStatus) => void;
 
+/** Workers that some kernel of this thread has adopted. */
+const adopted = new WeakSet<object>();
+
 export class Kernel implements AsyncDisposable {
   readonly #platform: Platform;
-  /** By image name, in boot order. */
-  readonly #mappings: ReadonlyMap<string, Mapping>;
-  readonly #options: BootOptions;
-  readonly #write: (line: LogLine) => void;
+  /** In boot order. */
+  readonly #mappings: readonly Mapping[];
+  readonly #handles: readonly VdsoHandle[];
+  readonly #options: BootOptions & Required<Pick<BootOptions, "log">>;
+  readonly #attachments: Attachments;
   readonly #pids = new PidTable();
   readonly #processes = new Map<number, SupervisedProcess>();
-  readonly #adopted = new WeakSet<object>();
-  readonly #apis = new Map<string, unknown>();
   readonly #exitListeners = new Set<ExitListener>();
   readonly #supervisor: Supervisor;
   #closing = false;
 
-  private constructor(platform: Platform, mappings: ReadonlyMap<string, Mapping>, options: BootOptions) {
+  private constructor(
+    platform: Platform,
+    mappings: readonly Mapping[],
+    options: BootOptions & Required<Pick<BootOptions, "log">>,
+    own: AttachOptions,
+  ) {
     this.#platform = platform;
     this.#mappings = mappings;
+    this.#handles = mappings.map(({ handle }) => handle);
     this.#options = options;
-    this.#write = options.log ?? writeLine;
+    this.#attachments = new Attachments(this.#handles, own);
     this.#supervisor = {
       platform,
-      log: (process, record) => this.#write({ ...record, pid: process.pid, process: process.name }),
+      log: ({ pid, name }, line) => this.#options.log({ ...(line as ImageLogLine), pid, process: name }),
       reap: (process, status, ran) => this.#reap(process, status, ran),
       service: () => this.#service(),
     };
@@ -116,30 +128,31 @@ export class Kernel implements AsyncDisposable {
       names.add(name);
     }
     const platform = await selectPlatform();
-    const mappings = await Promise.all(options.vdsos.map((library) => map(library)));
-    return new Kernel(platform, new Map(mappings.map((mapping) => [mapping.handle.name, mapping])), options);
+    const { host, logLevel, log = writeLine } = options;
+    const own: AttachOptions = {
+      process: "kernel",
+      log: lineLogger((line) => log({ ...line, pid: KERNEL_PID, process: "kernel" })),
+      ...(logLevel && { logLevel }),
+    };
+    const mappings = await Promise.all(
+      options.vdsos.map((library) => map(library, { ...own, managed: true, host: host?.[library.name] ?? {} })),
+    );
+    return new Kernel(platform, mappings, { ...options, log }, { ...own, pid: KERNEL_PID });
   }
 
   /**
-   * The kernel's own attachment to an image, as pid 1. A second call returns the same API.
+   * The kernel's own attachment to an image, as pid 1. A second call returns the same API. A panic in it kills the attachment, not
+   * the kernel: further calls throw `ERR_VDSO_DEAD`.
    *
+   * @param host - Implementations of the image's interfaces; those given to {@link Kernel.boot} stand in for the rest.
    * @throws VdsoError `ERR_VDSO_NOT_MAPPED` - the kernel was booted without this image.
+   * @throws VdsoError `ERR_VDSO_ATTACHED` - `host` was given, but the image is attached already.
+   * @throws VdsoError `ERR_VDSO_SHUTDOWN` - the kernel is shutting down.
    * @throws VdsoError - whatever `attach` refuses.
    */
-  attach<Api, Host>(library: VdsoLibrary<Api, Host>): Api {
+  attach<Api, Host>(library: VdsoLibrary<Api, Host>, host?: Partial<Host>): Api {
     this.#refuseWhenClosing("attach");
-    const mapping = this.#mappings.get(library.name);
-    if (mapping === undefined) {
-      const names = [...this.#mappings.keys()].join(", ") || "none";
-      throw new VdsoError(
-        "ERR_VDSO_NOT_MAPPED",
-        `attach: expected one of the images booted (${names}), found ${library.name}`,
-      );
-    }
-    if (!this.#apis.has(library.name)) {
-      this.#apis.set(library.name, mapping.attach(library));
-    }
-    return this.#apis.get(library.name) as Api;
+    return this.#attachments.attach(library, host as object | undefined, this.#options.host?.[library.name]);
   }
 
   /**
@@ -181,7 +194,7 @@ export class Kernel implements AsyncDisposable {
    * @throws VdsoError `ERR_VDSO_PROCESS_LIMIT`, `ERR_VDSO_SHUTDOWN`, the signal's reason - as for {@link Kernel.spawn}.
    */
   async adopt(worker: object, options: AdoptOptions = {}): Promise<Process> {
-    if (this.#adopted.has(worker)) {
+    if (adopted.has(worker)) {
       throw new VdsoError(
         "ERR_VDSO_ADOPT",
         "adopt: expected a worker that no kernel has, found one that was adopted before",
@@ -190,7 +203,7 @@ export class Kernel implements AsyncDisposable {
     const name = options.name ?? "adopted";
     return this.#begin("adopt", name, options.signal, { adopted: true }, (boot, transfer) => {
       const handle = this.#platform.adopt(worker, boot, transfer);
-      this.#adopted.add(worker);
+      adopted.add(worker);
       return handle;
     });
   }
@@ -244,7 +257,7 @@ export class Kernel implements AsyncDisposable {
     const all = Promise.all(processes.map(({ exited }) => exited));
     if (await expires(all, timeoutMs, signal)) {
       for (const process of this.#processes.values()) {
-        this.#write({
+        this.#options.log({
           level: "warn",
           pid: process.pid,
           process: process.name,
@@ -285,7 +298,7 @@ export class Kernel implements AsyncDisposable {
       name,
       url: module.url,
       interfaces: module.interfaces,
-      handles: [...this.#mappings.values()].map(({ handle }) => handle),
+      handles: this.#handles,
       logLevel: this.#options.logLevel,
       control: port2,
       stop,
@@ -309,14 +322,14 @@ export class Kernel implements AsyncDisposable {
 
   #reap(process: Process, status: ExitStatus, ran: boolean): void {
     const { pid, name } = process;
-    for (const mapping of [...this.#mappings.values()].reverse()) {
+    for (const mapping of this.#mappings.toReversed()) {
       try {
         mapping.drop(pid);
       } catch (error) {
         // The other images still have to clean up.
         const { message } = error as Error;
         const line = `could not clean up behind the process: ${message}`;
-        this.#write({
+        this.#options.log({
           level: "error",
           pid,
           process: name,
@@ -332,7 +345,7 @@ export class Kernel implements AsyncDisposable {
     if (!ran) return;
     if (status.error) {
       const message = `ended (${status.reason}): ${status.error.stack ?? status.error.message}`;
-      this.#write({ level: "error", pid, process: name, message, error: status.error });
+      this.#options.log({ level: "error", pid, process: name, message, error: status.error });
     }
     for (const listener of this.#exitListeners) {
       try {

@@ -8,14 +8,13 @@
  * once, and everybody who waits learns of the end after it.
  */
 import type { Readable } from "node:stream";
-import { VdsoError, VdsoPanic } from "../errors.ts";
-import { openCalls, serveCalls } from "../platform/calls.ts";
+import { VdsoError } from "../errors.ts";
+import { type Channel, openCalls, serveCalls } from "../platform/calls.ts";
 import { holdLoop, type Platform, type WorkerHandle } from "../platform/platform.ts";
 import {
   type ExitStatus,
   fromPortable,
   type KernelService,
-  type PortablePanic,
   type ProcessInfo,
   type ProcessMessage,
   type ProcessService,
@@ -44,7 +43,7 @@ export interface Link {
 /** What the kernel does for its processes. */
 export interface Supervisor {
   readonly platform: Platform;
-  log(process: Process, record: unknown): void;
+  log(process: Process, line: object): void;
   /** Cleans up behind a process that has ended. Must not throw. `ran`: it got further than its start. */
   reap(process: Process, status: ExitStatus, ran: boolean): void;
   service(process: Process): KernelService;
@@ -68,8 +67,11 @@ export class SupervisedProcess implements Process {
   readonly #ready = Promise.withResolvers<this>();
   readonly #exited = Promise.withResolvers<ExitStatus>();
 
+  /** Kept until the process has answered: comlink closes a channel whose proxy is collected. */
+  #calls: Promise<Channel<ProcessService>> | undefined;
+
   // What the status is made of, in order of precedence.
-  #panic: VdsoPanic | undefined;
+  #panic: Error | undefined;
   #crash: { readonly error: unknown; readonly outOfMemory: boolean } | undefined;
   #failure: VdsoError | undefined;
   #how: "return" | "exit" | "stuck" | undefined;
@@ -102,7 +104,8 @@ export class SupervisedProcess implements Process {
     const { control, stop } = this.#link;
     if (Atomics.exchange(stop, 0, 1) !== 0) return;
     Atomics.notify(stop, 0);
-    openCalls<ProcessService>(control)
+    this.#calls = openCalls<ProcessService>(control);
+    void this.#calls
       .then(({ remote }) => remote.stop())
       .then(() => {
         this.answered = true;
@@ -126,10 +129,10 @@ export class SupervisedProcess implements Process {
         this.#failure = loadFailure(this.name, message.url, message.missing, fromPortable(message.error));
         return;
       case "log":
-        this.#supervisor.log(this, message.record);
+        this.#supervisor.log(this, message.line);
         return;
       case "panic":
-        this.#panic ??= toPanic(message.panic);
+        this.#panic ??= fromPortable(message.error, message.panic);
         // The process may have caught the error; for shared state it died at that instruction.
         this.terminate();
         return;
@@ -184,12 +187,6 @@ export class SupervisedProcess implements Process {
     if (this.#failure && !this.#panic) return this.#failure;
     return this.#link.adopted ? adoptFailure(this.name, status) : startFailure(this.name, status);
   }
-}
-
-function toPanic({ vdso, template, args, site, stack }: PortablePanic): VdsoPanic {
-  const panic = new VdsoPanic(vdso, template, args, site);
-  if (stack !== undefined) panic.stack = stack;
-  return panic;
 }
 
 function loadFailure(name: string, url: string, missing: boolean, cause: Error): VdsoError {

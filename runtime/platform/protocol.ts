@@ -2,7 +2,7 @@
  * What kernel and process say to each other. One port per process carries the one-way messages below; calls that need an answer go
  * over a port of their own, opened by the first such call (see `calls.ts`), so that a process which makes none loads nothing for it.
  */
-import { type SiteArgument, type SourceSite, VdsoError, type VdsoErrorCode } from "../errors.ts";
+import { type SiteArgument, type SourceSite, VdsoError, type VdsoErrorCode, VdsoPanic } from "../errors.ts";
 
 /** Marks the boot message among an application's own messages. */
 export const BOOT_KEY = "wasm-vdso:boot";
@@ -27,8 +27,10 @@ export type ProcessMessage =
   /** The user's module is loaded and its default export about to be called. */
   | { readonly kind: "ready" }
   | { readonly kind: "failed"; readonly url: string; readonly missing: boolean; readonly error: PortableError }
-  | { readonly kind: "log"; readonly record: unknown }
-  | { readonly kind: "panic"; readonly panic: PortablePanic }
+  /** The loader's log line. */
+  | { readonly kind: "log"; readonly line: object }
+  /** A vDSO panicked, or trapped (then without details). */
+  | { readonly kind: "panic"; readonly error: PortableError; readonly panic: PanicDetails | undefined }
   /** The last message. `stuck`: nothing left to do, yet the user's module still waits for something. */
   | { readonly kind: "ended"; readonly how: "return" | "exit" | "stuck" }
   | CallsMessage;
@@ -93,12 +95,12 @@ export interface ExitStatus {
   readonly error?: Error;
 }
 
-export interface PortablePanic {
+/** What a VdsoPanic has beyond other errors. */
+export interface PanicDetails {
   readonly vdso: string;
   readonly template: string;
   readonly args: readonly SiteArgument[];
   readonly site: SourceSite;
-  readonly stack: string | undefined;
 }
 
 /** An error in a form that every host can send: cloning an Error drops its code. */
@@ -122,10 +124,11 @@ export function toPortable(error: unknown): PortableError {
   };
 }
 
-export function fromPortable({ name, message, stack, code }: PortableError): Error {
-  const error = code?.startsWith("ERR_VDSO_")
-    ? new VdsoError(code as VdsoErrorCode, message)
-    : Object.assign(new Error(message), code === undefined ? { name } : { name, code });
+export function fromPortable({ name, message, stack, code }: PortableError, panic?: PanicDetails): Error {
+  let error: Error;
+  if (panic) error = new VdsoPanic(panic.vdso, panic.template, panic.args, panic.site);
+  else if (code?.startsWith("ERR_VDSO_")) error = new VdsoError(code as VdsoErrorCode, message);
+  else error = Object.assign(new Error(message), code === undefined ? { name } : { name, code });
   if (stack !== undefined) error.stack = stack;
   return error;
 }

@@ -1,5 +1,6 @@
 /** The process that this thread is: what user code sees of it, and what the other modules of this folder keep about it. */
 import { VdsoError } from "../errors.ts";
+import type { Attachments } from "../loader/attachments.ts";
 import { holdLoop, type ProcessHost } from "../platform/platform.ts";
 import type { Boot, CallsMessage, KernelMessage, ProcessMessage, ProcessService } from "../platform/protocol.ts";
 import type { KernelCalls } from "./kernel-calls.ts";
@@ -22,8 +23,10 @@ export interface Process {
    * Runs `handler` when the kernel asks the process to end, and exits with code 0 when it, and every other such handler, has finished.
    * For processes that would go on otherwise: a function that winds itself up watches {@link Process.signal} instead.
    */
-  onShutdown(handler: () => void | Promise<void>): void;
+  onShutdown(handler: ShutdownHandler): void;
 }
+
+export type ShutdownHandler = () => void | Promise<void>;
 
 /** One per thread. */
 export interface ProcessState {
@@ -32,8 +35,8 @@ export interface ProcessState {
   readonly host: ProcessHost;
   /** Exports of the module given as `interfaces`. */
   interfaces: Readonly<Record<string, unknown>>;
-  /** APIs by image name: a second attach in this thread gets the same one. */
-  readonly apis: Map<string, unknown>;
+  /** Made by the first attach, which loads what it takes. */
+  attachments: Attachments | undefined;
   /** Is the user's module loading, or its default export running? */
   busy: boolean;
   post(message: ProcessMessage, transfer?: Transferable[]): void;
@@ -47,7 +50,8 @@ const holder = globalThis as { [slot]?: ProcessState };
 export function enter(host: ProcessHost, boot: Boot): ProcessState {
   const { control, stop } = boot;
   const abort = new AbortController();
-  const handlers: (() => void | Promise<void>)[] = [];
+  const handlers: ShutdownHandler[] = [];
+  let finishing = 0;
   let calls: Promise<KernelCalls> | undefined;
   const connected = (): Promise<KernelCalls> => {
     calls ??= import("./kernel-calls.ts").then(({ connect }) => connect(control));
@@ -69,16 +73,28 @@ export function enter(host: ProcessHost, boot: Boot): ProcessState {
       kill: async (pid) => (await connected()).kill(pid),
     },
     exit: (code = 0) => host.exit(code),
-    onShutdown: (handler) => void handlers.push(handler),
+    onShutdown(handler) {
+      if (abort.signal.aborted) void finish(handler);
+      else handlers.push(handler);
+    },
   };
 
   const service: ProcessService = {
     stop() {
       abort.abort(new VdsoError("ERR_VDSO_SHUTDOWN", `${boot.name}: the kernel asks this process to end`));
-      if (handlers.length === 0) return;
-      Promise.all(handlers.map(async (handler) => handler())).then(() => host.exit(0), host.crash);
+      for (const handler of handlers) void finish(handler);
     },
   };
+
+  async function finish(handler: ShutdownHandler): Promise<void> {
+    finishing++;
+    try {
+      await handler();
+      if (--finishing === 0) host.exit(0);
+    } catch (error) {
+      host.crash(error);
+    }
+  }
 
   control.addEventListener("message", ({ data }: MessageEvent<KernelMessage>) => {
     if (data.kind === "calls") void serve(data, service);
@@ -91,7 +107,7 @@ export function enter(host: ProcessHost, boot: Boot): ProcessState {
     boot,
     host,
     interfaces: {},
-    apis: new Map(),
+    attachments: undefined,
     busy: false,
     post: (message, transfer = []) => control.postMessage(message, transfer),
   };
