@@ -136,8 +136,9 @@ ${this.#hostEncodes ? hostResultText(stackEnd, end) : ""}${[...this.#functions.v
       case "interface": {
         const host = this.manifest.interfaces.find((entry) => entry.name === type.name)!;
         const methods = host.functions.filter((fn) => !fn.static).map((fn) => fn.name);
+        // Without a frame the loader itself made the call, and it ends all loans afterwards.
         return `    const handle = $rt.lend(v, "${type.name}", ${JSON.stringify(methods)});
-    lent.push(handle);
+    ${this.hostLends ? "if (frames.length > 0) " : ""}lent.push(handle);
     return handle;\n`;
       }
       case "string":
@@ -150,7 +151,7 @@ ${this.#hostEncodes ? hostResultText(stackEnd, end) : ""}${[...this.#functions.v
         const struct = this.manifest.structs.find((entry) => entry.name === type.name)!;
         const fields = struct.fields.map((field) => {
           const path = `p + ".${field.name}"`;
-          return this.#store(this.type(field.type), `at + ${field.offset}`, `v.${field.name}`, path);
+          return this.#store(this.type(field.type), place(field.offset), `v.${field.name}`, path);
         });
         return `${type.nullable ? "    if (v === null) return 0;\n" : ""}${refuse(
           `typeof v !== "object" || v === null`,
@@ -205,7 +206,7 @@ ${refuse}      $m.set${setter}(${at}, ${converted}${setter.endsWith("8") ? "" : 
         const struct = this.manifest.structs.find((entry) => entry.name === type.name)!;
         const fields = struct.fields.map(
           (field) =>
-            `      ${field.name}: ${this.#load(this.type(field.type), `at + ${field.offset}`, `"${type.name}.${field.name}"`)},\n`,
+            `      ${field.name}: ${this.#load(this.type(field.type), place(field.offset), `"${type.name}.${field.name}"`)},\n`,
         );
         return `${absent(type.nullable)}    return {\n${fields.join("")}    };\n`;
       }
@@ -340,6 +341,9 @@ export function fromWasm(type: ApiType, raw: string, where: string, codec: Codec
       return raw;
   }
 }
+
+/** Expression of the address of a field. */
+const place = (offset: number): string => (offset === 0 ? "at" : `at + ${offset}`);
 
 function scalarOf(type: ApiType): Scalar {
   if (type.kind === "scalar") return type.scalar;

@@ -78,12 +78,12 @@ export function verifyStructure(image: Uint8Array, manifest: Manifest): void {
   verifyExports(shape, manifest);
   if (shape.dataTargets.includes(0)) {
     throw refusal(
-      "DATA",
+      "ERR_VDSO_IMAGE_DATA",
       "no data segment on the vVAR",
       `${shape.dataTargets.filter((memory) => memory === 0).length}`,
     );
   }
-  if (shape.start) throw refusal("START", "no start function", "one");
+  if (shape.start) throw refusal("ERR_VDSO_IMAGE_START", "no start function", "one");
 }
 
 /** WebAssembly signature of a function in a manifest: `i32,i64->f64`. */
@@ -112,13 +112,13 @@ function verifyImports(shape: Shape, manifest: Manifest): void {
     const expected = allowed.get(found);
     if (kind !== FUNCTION || expected === undefined) {
       throw refusal(
-        "IMPORT",
+        "ERR_VDSO_IMAGE_IMPORT",
         `imports of the runtime and the image's interfaces only`,
         `${KIND[kind] ?? "?"} ${found}`,
       );
     }
     if (shape.types[type] !== expected) {
-      throw refusal("IMPORT", `${found} with signature ${expected}`, String(shape.types[type]));
+      throw refusal("ERR_VDSO_IMAGE_IMPORT", `${found} with signature ${expected}`, String(shape.types[type]));
     }
   }
 }
@@ -128,16 +128,16 @@ function verifyMemories(shape: Shape, manifest: Manifest): void {
   const [vvar, own] = shape.memories;
   if (imported !== 1 || shape.memories.length !== 2 || vvar === undefined || own === undefined) {
     throw refusal(
-      "MEMORY",
+      "ERR_VDSO_IMAGE_MEMORY",
       "the imported vVAR and one private memory",
       `${imported} imported and ${shape.memories.length - imported} of its own`,
     );
   }
-  if (!vvar.shared) throw refusal("MEMORY", "the vVAR to be shared", "a memory that is not");
+  if (!vvar.shared) throw refusal("ERR_VDSO_IMAGE_MEMORY", "the vVAR to be shared", "a memory that is not");
   const { pages } = manifest.private;
   if (own.shared || own.initial !== pages || own.maximum !== pages) {
     throw refusal(
-      "MEMORY",
+      "ERR_VDSO_IMAGE_MEMORY",
       `a private memory of exactly ${pages} pages that cannot grow`,
       `${own.initial} to ${own.maximum ?? "any"} pages${own.shared ? ", shared" : ""}`,
     );
@@ -154,15 +154,17 @@ function verifyExports(shape: Shape, manifest: Manifest): void {
     }
     const fn = declared.get(name);
     if (fn === undefined || kind !== FUNCTION) {
-      throw refusal("EXPORT", "only what the manifest declares", `${KIND[kind] ?? "?"} "${name}"`);
+      throw refusal("ERR_VDSO_IMAGE_EXPORT", "only what the manifest declares", `${KIND[kind] ?? "?"} "${name}"`);
     }
     const expected = wasmSignature(fn, manifest);
     const found = shape.types[shape.functions[index] ?? -1];
-    if (found !== expected) throw refusal("EXPORT", `"${name}" with signature ${expected}`, String(found));
+    if (found !== expected)
+      throw refusal("ERR_VDSO_IMAGE_EXPORT", `"${name}" with signature ${expected}`, String(found));
     declared.delete(name);
   }
-  if (!memory) throw refusal("EXPORT", `the private memory as "${MEMORY_EXPORT}"`, "none");
-  for (const name of declared.keys()) throw refusal("EXPORT", `"${name}", which the manifest declares`, "none");
+  if (!memory) throw refusal("ERR_VDSO_IMAGE_EXPORT", `the private memory as "${MEMORY_EXPORT}"`, "none");
+  for (const name of declared.keys())
+    throw refusal("ERR_VDSO_IMAGE_EXPORT", `"${name}", which the manifest declares`, "none");
 }
 
 function readShape(image: Uint8Array): Shape {
@@ -213,7 +215,11 @@ function readImport(reader: Reader, shape: Shape): void {
     shape.memories.push(readLimits(reader));
   } else {
     // Its length depends on the kind, and no other kind is allowed: there is no need to read on.
-    throw refusal("IMPORT", "functions and the vVAR", `${KIND[entry.kind] ?? "?"} ${entry.module}.${entry.name}`);
+    throw refusal(
+      "ERR_VDSO_IMAGE_IMPORT",
+      "functions and the vVAR",
+      `${KIND[entry.kind] ?? "?"} ${entry.module}.${entry.name}`,
+    );
   }
   shape.imports.push(entry);
 }
@@ -239,8 +245,7 @@ function readDataSegment(reader: Reader, shape: Shape): void {
   reader.take(reader.u32());
 }
 
-function refusal(what: string, expected: string, found: string): VdsoError {
-  const code: VdsoErrorCode = `ERR_VDSO_IMAGE_${what}`;
+function refusal(code: VdsoErrorCode, expected: string, found: string): VdsoError {
   return new VdsoError(code, `not the form of an image: expected ${expected}, found ${found}`);
 }
 
