@@ -16,6 +16,8 @@ export const PRIVATE = {
 /** Header word that a fence reads, modifies and writes. */
 const FENCE_WORD = 64;
 const VVAR = "vvar";
+/** The compiler exports functions with default parameters by way of one that reads how many arguments were passed; callers of ours pass all. */
+const TRAMPOLINE = "@varargs";
 
 type Module = binaryen.Module;
 type Expr = number;
@@ -106,7 +108,9 @@ function defineAtomics(
   define(`atomic.load.${width}`, ["i32"], type, (m, a) => load(m, ptr(a)));
   define(`atomic.store.${width}`, ["i32", type], "none", (m, a) => store(m, ptr(a), value(a)));
   for (const operation of ["add", "sub", "and", "or", "xor", "xchg"] as const) {
-    define(`atomic.${operation}.${width}`, ["i32", type], type, (m, a) => operations(m)[operation](0, ptr(a), value(a), VVAR));
+    define(`atomic.${operation}.${width}`, ["i32", type], type, (m, a) =>
+      operations(m)[operation](0, ptr(a), value(a), VVAR),
+    );
   }
   define(`atomic.cas.${width}`, ["i32", type, type], type, (m, a) =>
     operations(m).cmpxchg(0, ptr(a), value(a), a[2] as Expr, VVAR),
@@ -129,9 +133,12 @@ export function link(m: Module, keep: ReadonlySet<string>, mode: "debug" | "rele
   binaryen.setZeroFilledMemory(true);
   m.runPasses(["memory-packing"]);
 
-  for (let i = m.getNumExports() - 1; i >= 0; i--) {
-    const { name } = binaryen.getExportInfo(m.getExportByIndex(i));
+  for (const { name, value } of exportsOf(m)) {
     if (!keep.has(name)) m.removeExport(name);
+    else if (value.endsWith(TRAMPOLINE)) {
+      m.removeExport(name);
+      m.addFunctionExport(value.slice(0, -TRAMPOLINE.length), name);
+    }
   }
   m.addMemoryImport(VVAR, "vdso", "vvar", true);
   // Listed first: replacing a function moves the others.
@@ -139,6 +146,12 @@ export function link(m: Module, keep: ReadonlySet<string>, mode: "debug" | "rele
   for (let i = 0; i < m.getNumFunctions(); i++) functions.push(binaryen.getFunctionInfo(m.getFunctionByIndex(i)));
   for (const info of functions) define(m, info);
   if (mode === "release") inlineIntrinsics(m);
+}
+
+function exportsOf(m: Module): binaryen.ExportInfo[] {
+  const exports: binaryen.ExportInfo[] = [];
+  for (let i = 0; i < m.getNumExports(); i++) exports.push(binaryen.getExportInfo(m.getExportByIndex(i)));
+  return exports;
 }
 
 function define(m: Module, info: binaryen.FunctionInfo): void {
@@ -161,12 +174,6 @@ function inlineIntrinsics(m: Module): void {
   binaryen.setLowMemoryUnused(true);
   const before = binaryen.getAlwaysInlineMaxSize();
   binaryen.setAlwaysInlineMaxSize(8);
-  m.runPasses([
-    "inlining",
-    "precompute-propagate",
-    "simplify-locals",
-    "optimize-added-constants-propagate",
-    "vacuum",
-  ]);
+  m.runPasses(["inlining", "precompute-propagate", "simplify-locals", "optimize-added-constants-propagate", "vacuum"]);
   binaryen.setAlwaysInlineMaxSize(before);
 }
