@@ -1,5 +1,6 @@
 /**
- * Makes what is published: `dist/` with JavaScript, types and source maps, the helper library's sources and the built images.
+ * Makes what is published: `dist/` with JavaScript, types and source maps, the helper library's sources, the
+ * built images and what `vdso new` copies.
  *
  * `node scripts/build-package.ts [folder]` - the folder is made anew; `dist` by default.
  */
@@ -18,7 +19,7 @@ try {
   const project = join(root, "tsconfig.build.json");
   const { status } = spawnSync(process.execPath, [tsc, "-p", project, "--outDir", fresh], { stdio: "inherit" });
   if (status !== 0) process.exit(1);
-  for (const folder of [join("vdso-src", "helper"), "generated"]) {
+  for (const folder of [join("vdso-src", "helper"), "generated", "starter"]) {
     // The same places relative to the code as in the repository, so that the code finds them in both. Build records describe
     // this machine's builds, not the package.
     const filter = (path: string) => !path.endsWith(".vdso-build.json");
