@@ -10,6 +10,9 @@
 /** Version of the manifest's own form; a reader refuses any other. */
 export const MANIFEST_VERSION = 1;
 
+/** Export that runs the initialisers of private data that are not constant; called once per instance, before everything else. */
+export const START_EXPORT = "_initialize";
+
 export type Scalar = "bool" | "u8" | "i8" | "u16" | "i16" | "u32" | "i32" | "u64" | "i64" | "f32" | "f64";
 
 export interface Manifest {

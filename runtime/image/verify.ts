@@ -8,7 +8,7 @@
  * ```
  */
 import { VdsoError, type VdsoErrorCode } from "../errors.ts";
-import type { ApiFunction, HostFunction, Manifest } from "./manifest.ts";
+import { type ApiFunction, type HostFunction, type Manifest, START_EXPORT } from "./manifest.ts";
 import { Reader, sections } from "./sections.ts";
 import { type ApiType, hostImportName, parseType, type TypeNames } from "./types.ts";
 
@@ -152,6 +152,7 @@ function verifyExports(shape: Shape, manifest: Manifest): void {
       memory = true;
       continue;
     }
+    if (name === START_EXPORT && kind === FUNCTION && shape.types[shape.functions[index] ?? -1] === "->") continue;
     const fn = declared.get(name);
     if (fn === undefined || kind !== FUNCTION) {
       throw refusal("ERR_VDSO_IMAGE_EXPORT", "only what the manifest declares", `${KIND[kind] ?? "?"} "${name}"`);

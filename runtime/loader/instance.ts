@@ -4,7 +4,7 @@
  */
 import { formatSite, type SiteArgument, type SourceSite, VdsoError, VdsoPanic } from "../errors.ts";
 import type { LibraryRuntime, VdsoLibrary } from "../image/library.ts";
-import type { Manifest } from "../image/manifest.ts";
+import { type Manifest, START_EXPORT } from "../image/manifest.ts";
 import type { VdsoHandle } from "./handle.ts";
 import { HostObjects } from "./host-objects.ts";
 import { consoleLogger, DEFAULT_LOG_LEVEL, type Logger, type LogThreshold, levelNumber } from "./logger.ts";
@@ -69,6 +69,11 @@ export class Instance implements LibraryRuntime {
     this.memory = exports["memory"] as WebAssembly.Memory;
     for (const { name } of manifest.exports) this.exports[name] = exports[name] as CallableFunction;
     this.setLogLevel(level);
+    try {
+      (exports[START_EXPORT] as CallableFunction | undefined)?.();
+    } catch (error) {
+      throw this.trapped(error);
+    }
   }
 
   setLogLevel(level: number): void {
