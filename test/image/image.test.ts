@@ -154,31 +154,116 @@ describe("the fingerprint", () => {
   });
 
   test.each<[string, Change]>([
-    ["the name", (m) => void (m.name = "other")],
-    ["a field's offset", (m) => void (m.layout.structs[0]!.fields[0]!.offset = 16)],
-    ["a field's type", (m) => void (m.layout.structs[0]!.fields[2]!.type = "i32")],
-    ["an array's length", (m) => void (m.layout.structs[0]!.fields[3]!.length = 2)],
-    ["the layout's end", (m) => void (m.layout.end += 8)],
-    ["a constant", (m) => void (m.constants[0]!.value = 65)],
-    ["a parameter's type", (m) => void (m.exports[4]!.params[0]!.type = "i32")],
-    ["a parameter's default", (m) => void (m.exports[4]!.params[1]!.default = "8")],
-    ["a result", (m) => void (m.exports[3]!.result = "i32")],
+    [
+      "the name",
+      (m) => {
+        m.name = "other";
+      },
+    ],
+    [
+      "a field's offset",
+      (m) => {
+        m.layout.structs[0]!.fields[0]!.offset = 16;
+      },
+    ],
+    [
+      "a field's type",
+      (m) => {
+        m.layout.structs[0]!.fields[2]!.type = "i32";
+      },
+    ],
+    [
+      "an array's length",
+      (m) => {
+        m.layout.structs[0]!.fields[3]!.length = 2;
+      },
+    ],
+    [
+      "the layout's end",
+      (m) => {
+        m.layout.end += 8;
+      },
+    ],
+    [
+      "a constant",
+      (m) => {
+        m.constants[0]!.value = 65;
+      },
+    ],
+    [
+      "a parameter's type",
+      (m) => {
+        m.exports[4]!.params[0]!.type = "i32";
+      },
+    ],
+    [
+      "a parameter's default",
+      (m) => {
+        m.exports[4]!.params[1]!.default = "8";
+      },
+    ],
+    [
+      "a result",
+      (m) => {
+        m.exports[3]!.result = "i32";
+      },
+    ],
     ["an export's absence", (m) => void m.exports.pop()],
     ["an interface's function", (m) => void m.interfaces[0]!.functions.pop()],
-    ["static or not", (m) => void (m.interfaces[0]!.functions[0]!.static = false)],
-    ["a value of an enum in use", (m) => void (m.enums[0]!.values[1]![1] = 6)],
-    ["a struct in use", (m) => void (m.structs[0]!.fields[4]!.offset = 23)],
-    ["a struct within a struct", (m) => void (m.structs[1]!.fields[0]!.type = "i32")],
-    ["where arguments go", (m) => void (m.private.args += 8)],
+    [
+      "static or not",
+      (m) => {
+        m.interfaces[0]!.functions[0]!.static = false;
+      },
+    ],
+    [
+      "a value of an enum in use",
+      (m) => {
+        m.enums[0]!.values[1]![1] = 6;
+      },
+    ],
+    [
+      "a struct in use",
+      (m) => {
+        m.structs[0]!.fields[4]!.offset = 23;
+      },
+    ],
+    [
+      "a struct within a struct",
+      (m) => {
+        m.structs[1]!.fields[0]!.type = "i32";
+      },
+    ],
+    [
+      "where arguments go",
+      (m) => {
+        m.private.args += 8;
+      },
+    ],
   ])("depends on %s", async (_, change) => {
     expect(await changed(change)).not.toBe(sample.manifest.fingerprint);
   });
 
   test.each<[string, Change]>([
-    ["messages", (m) => void (m.panics[0]!.message = "other")],
+    [
+      "messages",
+      (m) => {
+        m.panics[0]!.message = "other";
+      },
+    ],
     ["lines", (m) => void m.logs[0]!.line++],
-    ["the mode", (m) => void (m.mode = "debug")],
-    ["the builder", (m) => void (m.builder = "wasm-vdso 9.9.9")],
+    [
+      "the mode",
+      (m) => {
+        m.mode = "debug";
+      },
+    ],
+    [
+      "the builder",
+      (m) => {
+        m.builder = "wasm-vdso 9.9.9";
+      },
+    ],
     ["enums that nothing uses", (m) => void m.enums.pop()],
     ["the order of exports", (m) => void m.exports.reverse()],
     ["the order of constants", (m) => void m.constants.reverse()],

@@ -97,7 +97,11 @@ describe("the structural check", () => {
   });
 
   test("refuses a signature with a type that the manifest lacks", async () => {
-    await expectCode("ERR_VDSO_MANIFEST_TYPE", () => verify(small(), (m) => void (m.exports[0]!.result = "Unheard")));
+    await expectCode("ERR_VDSO_MANIFEST_TYPE", () =>
+      verify(small(), (m) => {
+        m.exports[0]!.result = "Unheard";
+      }),
+    );
   });
 });
 
