@@ -15,7 +15,6 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { BuildError, countDiagnostics, formatDiagnostics } from "./build-error.ts";
-import { runCompiler } from "./compiler-thread.ts";
 import { type BuildConfig, checkSourceFolder, type ResolvedConfig, resolveConfig } from "./config.ts";
 import type { Diagnostic } from "./diagnostics.ts";
 import { hashFile, outputError, sha256, withOutputLock, writeAtomically } from "./files.ts";
@@ -85,6 +84,8 @@ async function rebuild(
   compiler: string,
   signal: AbortSignal | undefined,
 ): Promise<BuildRecord> {
+  // Loaded only now: a build that has nothing to do should cost next to nothing.
+  const { runCompiler } = await import("./compiler-thread.ts");
   const environment = Object.fromEntries(Object.entries(process.env).filter(isSet));
   const job = { srcDir: config.srcDir, options: config.options, environment };
   const { inputs, diagnostics, outputs } = await runCompiler(job, compiler, signal);

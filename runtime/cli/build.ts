@@ -114,9 +114,9 @@ function reportDone(result: BuildResult, ms?: number): void {
   const { warnings, changed, name, image } = result;
   if (warnings.length > 0) printError(`${formatDiagnostics(warnings, { color: errorColor() })}\n`);
   const path = relative(process.cwd(), image);
-  const what = changed ? styleText("green", "built", { stream: process.stdout }) : "up to date";
   const time = changed && ms !== undefined ? `, ${(ms / 1000).toFixed(2)} s` : "";
-  print(`${what} ${name}: ${path} (${formatBytes(statSync(image).size)}${time})`);
+  const what = changed ? `${styleText("green", "built", { stream: process.stdout })} ${name}` : `${name} is up to date`;
+  print(`${what}: ${path} (${formatBytes(statSync(image).size)}${time})`);
 }
 
 function reportFailure(error: unknown): never {
