@@ -23,7 +23,7 @@ export {
 } from "./kernel/kernel.ts";
 export type { LogLine } from "./kernel/log.ts";
 export type { Process } from "./kernel/process.ts";
-export { type AttachArguments, type AttachOptions, attach, pidOf, setLogLevel } from "./loader/attach.ts";
+export { type AttachArguments, type AttachOptions, attach, pidOf, setLogLevel, vvarOf } from "./loader/attach.ts";
 export type { VdsoHandle } from "./loader/handle.ts";
 export type { InstanceOptions } from "./loader/instance.ts";
 export type { ImageLogLine } from "./loader/log-line.ts";

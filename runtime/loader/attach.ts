@@ -88,6 +88,15 @@ export function pidOf(api: object): number {
   return instanceOf(api).pid;
 }
 
+/**
+ * The vVAR behind an attachment, for views at the addresses that the image's functions return. It never grows: a view stays valid.
+ *
+ * @throws VdsoError `ERR_VDSO_NOT_ATTACHED` - not an API that `attach` returned.
+ */
+export function vvarOf(api: object): SharedArrayBuffer {
+  return instanceOf(api).vvar;
+}
+
 function instanceOf(api: object): Instance {
   const instance = instances.get(api);
   if (instance !== undefined) return instance;

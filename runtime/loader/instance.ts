@@ -31,6 +31,7 @@ const RUNTIME_SITE: SourceSite = { file: "<runtime>", line: 0, column: 0 };
 export class Instance implements LibraryRuntime {
   readonly exports: Record<string, CallableFunction> = {};
   readonly memory: WebAssembly.Memory;
+  readonly vvar: SharedArrayBuffer;
   readonly host: Implementations;
   readonly manifest: Manifest;
   readonly pid: number;
@@ -53,6 +54,7 @@ export class Instance implements LibraryRuntime {
   ) {
     this.manifest = manifest;
     this.pid = pid;
+    this.vvar = handle.memory.buffer as unknown as SharedArrayBuffer;
     this.host = host;
     this.#log = options.log ?? consoleLogger(options.process ?? `pid ${pid}`);
     this.#onPanic = options.onPanic;

@@ -12,6 +12,7 @@
  * }
  * ```
  */
+export { pidOf, vvarOf } from "../loader/attach.ts";
 export { adopted } from "./adopted.ts";
 export { attach } from "./attach.ts";
 export { current, type Process } from "./context.ts";
