@@ -8,6 +8,7 @@
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, renameSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { bundleProcess } from "./bundle-process.ts";
 
 const root = join(import.meta.dirname, "..");
 const target = resolve(process.argv[2] ?? join(root, "dist"));
@@ -19,6 +20,7 @@ try {
   const project = join(root, "tsconfig.build.json");
   const { status } = spawnSync(process.execPath, [tsc, "-p", project, "--outDir", fresh], { stdio: "inherit" });
   if (status !== 0) process.exit(1);
+  await bundleProcess(root, fresh);
   for (const folder of [join("vdso-src", "helper"), "generated", "starter"]) {
     // The same places relative to the code as in the repository, so that the code finds them in both. Build records describe
     // this machine's builds, not the package.
