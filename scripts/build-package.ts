@@ -6,7 +6,7 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, renameSync, rmSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { bundleProcess } from "./bundle-process.ts";
 
@@ -15,17 +15,25 @@ const target = resolve(process.argv[2] ?? join(root, "dist"));
 // Made beside its place and moved there whole: a build that fails leaves the last good one.
 const fresh = `${target}.${process.pid}.tmp`;
 
+/** What goes along as it is: the examples' images stay behind. */
+function folders(): string[] {
+  const images = readdirSync(join(root, "vdso-src"))
+    .map((name) => join("generated", name))
+    .filter((folder) => existsSync(join(root, folder)));
+  return [join("vdso-src", "helper"), "starter", ...images];
+}
+
 try {
   const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
   const project = join(root, "tsconfig.build.json");
   const { status } = spawnSync(process.execPath, [tsc, "-p", project, "--outDir", fresh], { stdio: "inherit" });
   if (status !== 0) process.exit(1);
   await bundleProcess(root, fresh);
-  for (const folder of [join("vdso-src", "helper"), "generated", "starter"]) {
+  for (const folder of folders()) {
     // The same places relative to the code as in the repository, so that the code finds them in both. Build records describe
     // this machine's builds, not the package.
     const filter = (path: string) => !path.endsWith(".vdso-build.json");
-    if (existsSync(join(root, folder))) cpSync(join(root, folder), join(fresh, folder), { recursive: true, filter });
+    cpSync(join(root, folder), join(fresh, folder), { recursive: true, filter });
   }
   rmSync(target, { recursive: true, force: true });
   renameSync(fresh, target);

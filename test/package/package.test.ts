@@ -1,0 +1,88 @@
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Finished, root, runCommand } from "../cli/vdso.ts";
+
+/** A folder in which the package is installed as from a registry, its dependencies linked to this repository's. */
+let folder: string;
+const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+
+beforeAll(async () => {
+  folder = realpathSync(mkdtempSync(join(tmpdir(), "vdso-package-")));
+  const modules = join(folder, "node_modules");
+  const installed = join(modules, manifest.name);
+  mkdirSync(installed, { recursive: true });
+  for (const name of readdirSync(join(root, "node_modules"))) {
+    if (!name.startsWith(".")) symlinkSync(join(root, "node_modules", name), join(modules, name));
+  }
+  const built = await run(process.execPath, [join(root, "scripts", "build-package.ts"), join(installed, "dist")], root);
+  expect(built).toMatchObject({ code: 0 });
+  for (const name of ["package.json", ...manifest.files]) {
+    if (name !== "dist") cpSync(join(root, name), join(installed, name), { recursive: true });
+  }
+  mkdirSync(join(modules, ".bin"));
+  symlinkSync(join(installed, manifest.bin.vdso), join(modules, ".bin", "vdso"));
+  symlinkSync(join(root, "node_modules", "typescript", "bin", "tsc"), join(modules, ".bin", "tsc"));
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function run(command: string, args: readonly string[], cwd: string): Promise<Finished> {
+  // The pinned Node first, as npm has it for this repository's own scripts.
+  const env = { PATH: `${dirname(process.execPath)}${delimiter}${process.env["PATH"]}` };
+  return runCommand(command, args, { cwd, env });
+}
+
+test("every entry of the exports map is there, with types", () => {
+  const installed = join(folder, "node_modules", manifest.name);
+  const missing = Object.values<string | Record<string, string>>(manifest.exports)
+    .flatMap((entry) => (typeof entry === "string" ? [entry] : Object.values(entry)))
+    .filter((path) => !existsSync(join(installed, path)));
+  expect(missing).toEqual([]);
+});
+
+test("a new project builds, type-checks in program and vDSO, runs and passes its tests", async () => {
+  const made = await run(join(folder, "node_modules", ".bin", "vdso"), ["new", "tally"], folder);
+  expect(made).toMatchObject({ code: 0, stderr: "" });
+  const project = join(folder, "tally");
+  expect(readdirSync(project).sort()).toEqual([
+    ".gitignore",
+    "README.md",
+    "package.json",
+    "src",
+    "test",
+    "tsconfig.json",
+    "vdso-src",
+  ]);
+
+  const started = await run("npm", ["start"], project);
+  expect(started).toMatchObject({ code: 0 });
+  expect(started.stdout).toContain("together: 6000, the kernel itself: 0");
+  expect(started.stdout.match(/process \d+ counted \d+/g)).toHaveLength(3);
+
+  const checked = await run("npm", ["run", "check"], project);
+  expect(checked).toMatchObject({ code: 0 });
+
+  const tested = await run("npm", ["test"], project);
+  expect(tested).toMatchObject({ code: 0 });
+  expect(tested.stdout).toMatch(/pass 2/);
+});
+
+test("a new project refuses a folder that has something in it", async () => {
+  mkdirSync(join(folder, "taken", "something"), { recursive: true });
+  const { code, stderr } = await run(join(folder, "node_modules", ".bin", "vdso"), ["new", "taken"], folder);
+  expect(code).toBe(1);
+  expect(stderr).toContain("[ERR_VDSO_NEW_EXISTS]");
+  expect(readdirSync(join(folder, "taken"))).toEqual(["something"]);
+});
