@@ -156,7 +156,9 @@ function typeScript(type: ApiType): string {
 
 function doc(text: string | undefined, indent = ""): string {
   if (text === undefined || text.trim() === "") return "";
-  const lines = text.trim().replaceAll("*/", "*\\/").split(/\r?\n/);
+  // Editors read a tag only at the beginning of a line.
+  const tagged = text.trim().replace(/[ \t]+(?=@(?:param|returns|throws|see|example|deprecated)\b)/g, "\n");
+  const lines = tagged.replaceAll("*/", "*\\/").split(/\r?\n/);
   if (lines.length === 1) return `${indent}/** ${lines[0]} */\n`;
   return `${indent}/**\n${lines.map((line) => `${indent} * ${line}`.trimEnd()).join("\n")}\n${indent} */\n`;
 }

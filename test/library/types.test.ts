@@ -11,7 +11,7 @@ let folder: Folder;
 beforeAll(async () => {
   folder = makeFolder();
   const docs = {
-    functions: { add: { text: "Adds.\n\n@returns the sum", params: { a: "one */ number" } } },
+    functions: { add: { text: "Adds. @returns the sum", params: { a: "one */ number" } } },
     types: { Mode: "How it runs.", LENGTH: "Slots.", Snapshot: "At one moment.", Observer: "Watches." },
     members: { "Mode.Idle": "Nothing to do.", "Snapshot.count": "So far.", "Observer.now": "Milliseconds." },
   };
@@ -117,9 +117,7 @@ test("the compiler refuses what does not fit", () => {
 
 test("the author's comments are where an editor looks for them", () => {
   const dts = readFileSync(join(folder.path, "sample.d.ts"), "utf8");
-  expect(dts).toContain(
-    "  /**\n   * Adds.\n   *\n   * @returns the sum\n   * @param a - one *\\/ number\n   */\n  add(",
-  );
+  expect(dts).toContain("  /**\n   * Adds.\n   * @returns the sum\n   * @param a - one *\\/ number\n   */\n  add(");
   expect(dts).toContain("/** How it runs. */\nexport declare const Mode");
   expect(dts).toContain("  /** Nothing to do. */\n  readonly Idle: 0;");
   expect(dts).toContain("/**\n * Slots.\n *\n * u32, built as 64\n */\nexport declare const LENGTH: number;");
