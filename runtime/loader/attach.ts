@@ -59,7 +59,8 @@ export function attach<Api, Host>(
   checkHandle(handle);
   const manifest = checkFingerprint(library, handle);
   checkHeader(handle, library.vvarBytes);
-  levelNumber(options.logLevel ?? "off");
+  // Asked before a pid is taken: whoever is refused leaves the vVAR as it was.
+  if (options.logLevel !== undefined) levelNumber(options.logLevel);
   const host = checkHost(library, options.host ?? {});
   const pid = claimPid(handle.memory, handle.name, options.pid);
   const instance = new Instance(library, handle, manifest, pid, host, options);
