@@ -17,8 +17,8 @@ import { diagnosticAt } from "./diagnostics.ts";
 import type { asc } from "./dialect/asc.ts";
 import { tables } from "./dialect/asc.ts";
 import { type Dialect, lower } from "./dialect/dialect.ts";
-import { collectExports, type Docs, type Exports } from "./dialect/exports.ts";
 import { explain } from "./dialect/explain.ts";
+import { collectExports, type Docs, type Exports } from "./dialect/exports.ts";
 import { helperLibrary } from "./helper-library.ts";
 import { link, PRIVATE } from "./link.ts";
 import { BUILDER } from "./version.ts";
@@ -155,7 +155,8 @@ class Run {
     const { text: explained, help } = explain(message.code, message.message);
     const code = message.code < 1000 ? `AS${message.code}` : `TS${message.code}`;
     const file = message.range?.source?.normalizedPath;
-    const text = file === undefined ? undefined : (this.texts.get(file) ?? libraryFiles[file.replace(/^~lib\/|\.ts$/g, "")]);
+    const text =
+      file === undefined ? undefined : (this.texts.get(file) ?? libraryFiles[file.replace(/^~lib\/|\.ts$/g, "")]);
     if (file !== undefined && text !== undefined && message.range) {
       const { start, end } = message.range;
       return diagnosticAt({ start, end, source: { normalizedPath: file, text } }, severity, code, explained, help);

@@ -55,8 +55,9 @@ export function __assert<T>(condition: T, site: i32): void {
 // @ts-ignore: decorator
 @global
 export function __outOfBounds(index: u32, length: u32, site: i32): void {
-  __argument(index);
-  __argument(length);
+  // An index below 0 has become one beyond 2^31; arrays that long are hardly ever meant.
+  argumentI(<i32>index);
+  argumentU(length);
   __panic(site);
 }
 

@@ -8,10 +8,25 @@ export interface ApiStructLayout {
   readonly node: asc.ClassDeclaration;
   readonly source: asc.Source;
   readonly size: number;
-  readonly fields: readonly { readonly node: asc.FieldDeclaration; readonly type: asc.TypeNode; readonly offset: number }[];
+  readonly fields: readonly {
+    readonly node: asc.FieldDeclaration;
+    readonly type: asc.TypeNode;
+    readonly offset: number;
+  }[];
 }
 
-const BYTES: Readonly<Record<string, number>> = { bool: 1, u8: 1, i8: 1, u16: 2, i16: 2, u64: 8, i64: 8, f64: 8, number: 8, boolean: 1 };
+const BYTES: Readonly<Record<string, number>> = {
+  bool: 1,
+  u8: 1,
+  i8: 1,
+  u16: 2,
+  i16: 2,
+  u64: 8,
+  i64: 8,
+  f64: 8,
+  number: 8,
+  boolean: 1,
+};
 
 /** Turns fields into accessors, and gives the class a constructor that takes room from the ring of temporaries. */
 export function rewriteApiStructs(tree: Tree, scope: Scope): Map<asc.ClassDeclaration, ApiStructLayout> {
@@ -31,7 +46,12 @@ function layOut(tree: Tree, scope: Scope, node: asc.ClassDeclaration, source: as
   const name = node.name.text;
   if (node.isGeneric || node.extendsType) {
     const help = "write a class of its own, and nest it as a field";
-    tree.error(node.name, "ERR_VDSO_STRUCT_FORM", `@apistruct class '${name}' cannot be generic or extend another`, help);
+    tree.error(
+      node.name,
+      "ERR_VDSO_STRUCT_FORM",
+      `@apistruct class '${name}' cannot be generic or extend another`,
+      help,
+    );
   }
   const fields: { node: asc.FieldDeclaration; type: asc.TypeNode; offset: number }[] = [];
   let offset = 0;
@@ -58,10 +78,7 @@ function layOut(tree: Tree, scope: Scope, node: asc.ClassDeclaration, source: as
 
 /** Scalars take their size; enums and everything held by reference take 4 bytes. */
 function bytesOf(scope: Scope, type: asc.TypeNode, source: asc.Source): number {
-  const name = typeName(type) ?? "";
-  const found = scope.lookup(source, name);
-  if (found?.node instanceof asc.TypeDeclaration) return bytesOf(scope, found.node.type, found.source);
-  return BYTES[name] ?? 4;
+  return BYTES[typeName(scope.resolveType(source, type).type) ?? ""] ?? 4;
 }
 
 function rewriteClass(
@@ -110,8 +127,9 @@ function initialValue(
   owner: ApiStructLayout,
   structs: ReadonlyMap<asc.ClassDeclaration, ApiStructLayout>,
 ): string | undefined {
-  const name = typeName(type);
-  if (type.isNullable) return undefined;
+  const { type: meant } = scope.resolveType(source, type);
+  if (meant.isNullable) return undefined;
+  const name = typeName(meant);
   if (name === "Option" || name === "Result") return `changetype<${textOf(type)}>(__NOTHING)`;
   if (name === "string") return '""';
   const nested = structOf(scope, type, source, structs);
@@ -144,7 +162,8 @@ function structOf(
   source: asc.Source,
   structs: ReadonlyMap<asc.ClassDeclaration, ApiStructLayout>,
 ): ApiStructLayout | undefined {
-  const found = scope.lookup(source, typeName(type) ?? "");
+  const meant = scope.resolveType(source, type);
+  const found = scope.lookupType(meant.source, meant.type);
   return found?.node instanceof asc.ClassDeclaration ? structs.get(found.node) : undefined;
 }
 
@@ -160,7 +179,9 @@ function reaches(
   if (seen.has(from)) return false;
   seen.add(from);
   return from.fields.some(({ type }) => {
-    const next = type.isNullable ? undefined : structOf(scope, type, from.source, structs);
+    const next = scope.resolveType(from.source, type).type.isNullable
+      ? undefined
+      : structOf(scope, type, from.source, structs);
     return next !== undefined && reaches(scope, next, target, structs, seen);
   });
 }

@@ -155,7 +155,12 @@ export class Constants {
       return this.replace(node, 0n, "u32");
     }
     if (this.configured.has(name)) {
-      this.tree.error(call, "ERR_VDSO_CONFIG_TWICE", `a constant is called "${name}" already`, "import it, or rename one");
+      this.tree.error(
+        call,
+        "ERR_VDSO_CONFIG_TWICE",
+        `a constant is called "${name}" already`,
+        "import it, or rename one",
+      );
     }
     this.configured.set(name, node);
 
@@ -190,7 +195,8 @@ export class Constants {
   ): string | undefined {
     const least = leastNode && this.evaluate(leastNode, source, "the range's start");
     const most = mostNode && this.evaluate(mostNode, source, "the range's end");
-    if (least === undefined || most === undefined) return "given with a range: config.range(name, default, least, most)";
+    if (least === undefined || most === undefined)
+      return "given with a range: config.range(name, default, least, most)";
     return value < least || value > most ? `from ${least} to ${most}` : undefined;
   }
 
@@ -258,7 +264,8 @@ export class Constants {
     }
     if (node instanceof asc.IdentifierExpression) {
       const found = this.scope.lookup(source, node.text);
-      if (found?.node instanceof asc.VariableDeclaration) return this.valueOf({ node: found.node, source: found.source });
+      if (found?.node instanceof asc.VariableDeclaration)
+        return this.valueOf({ node: found.node, source: found.source });
     }
     if (node instanceof asc.PropertyAccessExpression && node.expression instanceof asc.IdentifierExpression) {
       const value = this.member(node.expression.text, node.property.text, source);
@@ -314,7 +321,12 @@ function defaultType(value: Value): string {
 function entryOf(name: string, type: string, value: Value, config: boolean): Constant {
   const shown = type === "usize" ? "u32" : type === "isize" ? "i32" : type;
   const wide = shown === "u64" || shown === "i64";
-  return { name, type: shown as Scalar | "string", value: typeof value === "bigint" ? (wide ? String(value) : Number(value)) : value, config };
+  return {
+    name,
+    type: shown as Scalar | "string",
+    value: typeof value === "bigint" ? (wide ? String(value) : Number(value)) : value,
+    config,
+  };
 }
 
 function zeroOf(type: string): Value {
@@ -331,7 +343,8 @@ function fitting(value: Value, type: string): Value | undefined {
     const wrapped = signed ? BigInt.asIntN(bits, value) : BigInt.asUintN(bits, value);
     return wrapped === value ? value : undefined;
   }
-  if (type === "f64" || type === "f32") return typeof value === "bigint" || typeof value === "number" ? Number(value) : undefined;
+  if (type === "f64" || type === "f32")
+    return typeof value === "bigint" || typeof value === "number" ? Number(value) : undefined;
   if (type === "bool") return typeof value === "boolean" ? value : undefined;
   return type === "string" && typeof value === "string" ? value : undefined;
 }

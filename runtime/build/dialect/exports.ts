@@ -26,7 +26,8 @@ export interface Exports {
 
 const SCALARS = new Set(["bool", "u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64"]);
 const ALIASES: Readonly<Record<string, string>> = { usize: "u32", isize: "i32", boolean: "bool", number: "f64" };
-const ALLOWED = "numbers, bool, enums, strings, @host handles, @apistruct classes, Option<T>, Result<T, E>, @vvar references";
+const ALLOWED =
+  "numbers, bool, enums, strings, @host handles, @apistruct classes, Option<T>, Result<T, E>, @vvar references";
 
 /** Exports with a meaning of their own: name -> parameters. */
 const LIFECYCLE: Readonly<Record<string, readonly string[]>> = { init: [], processInit: ["u32"], processDrop: ["u32"] };
@@ -120,24 +121,25 @@ class Collector {
     });
   }
 
-  private type(type: asc.TypeNode, source: asc.Source, use: string, isResult: boolean): string | undefined {
+  private type(written: asc.TypeNode, usedIn: asc.Source, use: string, isResult: boolean): string | undefined {
     const { tree, scope, layouts, apiStructs, hosts } = this.dialect;
-    const written = typeName(type) ?? "";
-    const name = ALIASES[written] ?? written;
+    const { type, source } = scope.resolveType(usedIn, written);
+    const plain = typeName(type) ?? "";
+    const name = ALIASES[plain] ?? plain;
     const nullable = type.isNullable;
     const known = SCALARS.has(name) || name === "string" || (name === "void" && isResult);
     if (known && (!nullable || name === "string")) return nullable ? `${name}?` : name;
-    if (name === "" && textOf(type) === "" && isResult) {
+    if (name === "" && textOf(written) === "" && isResult) {
       const help = "write : void, or the type it returns";
-      tree.error(type, "ERR_VDSO_API_TYPE", `${use} needs a type`, help);
+      tree.error(written, "ERR_VDSO_API_TYPE", `${use} needs a type`, help);
       return undefined;
     }
     if ((name === "Option" || name === "Result") && type instanceof asc.NamedTypeNode && !nullable) {
       const parts = (type.typeArguments ?? []).map((part) => this.type(part, source, use, false));
-      if (parts.length === (name === "Option" ? 1 : 2)) return parts.includes(undefined) ? undefined : `${name}<${parts.join(",")}>`;
+      if (parts.length === (name === "Option" ? 1 : 2))
+        return parts.includes(undefined) ? undefined : `${name}<${parts.join(",")}>`;
     }
-    const found = scope.lookup(source, written);
-    if (found?.node instanceof asc.TypeDeclaration) return this.type(found.node.type, found.source, use, isResult);
+    const found = scope.lookupType(source, type);
     if (found?.node instanceof asc.EnumDeclaration && !nullable) return this.enumOf(found.node, found.source);
     if (found?.node instanceof asc.ClassDeclaration) {
       const record = apiStructs.get(found.node);
@@ -148,7 +150,7 @@ class Collector {
       if (struct !== undefined && !nullable) return layouts.structName(struct);
     }
     const help = nullable ? "only strings and @apistruct classes can be null; use Option<T>" : `it takes ${ALLOWED}`;
-    tree.error(type, "ERR_VDSO_API_TYPE", `${use} cannot be of type '${textOf(type)}'`, help);
+    tree.error(written, "ERR_VDSO_API_TYPE", `${use} cannot be of type '${textOf(written)}'`, help);
     return undefined;
   }
 
@@ -192,7 +194,10 @@ class Collector {
       const params = this.parameters(signature, host.source, owner);
       const result = this.type(signature.returnType, host.source, `the result of ${owner}`, true) ?? "void";
       for (const [i, { type }] of [...params, { type: result }].entries()) {
-        if (/^(Option|Result)</.test(type) || [...this.structs.values()].some((struct) => `${struct.name}` === type.replace("?", ""))) {
+        if (
+          /^(Option|Result)</.test(type) ||
+          [...this.structs.values()].some((struct) => `${struct.name}` === type.replace("?", ""))
+        ) {
           const at = signature.parameters[i]?.type ?? signature.returnType;
           const help = "pass the fields one by one";
           this.dialect.tree.error(at, "ERR_VDSO_API_TYPE", `${owner} cannot carry '${textOf(at)}'`, help);

@@ -59,7 +59,12 @@ function rewriteClass(tree: Tree, node: asc.ClassDeclaration, source: asc.Source
     }
     const method = { name: member.name.text, isStatic: isStatic(member), signature: member.signature, node: member };
     if (["retain", "release"].includes(method.name)) {
-      tree.error(member.name, "ERR_VDSO_HOST_FORM", `every handle has a ${method.name}() already`, "rename the function");
+      tree.error(
+        member.name,
+        "ERR_VDSO_HOST_FORM",
+        `every handle has a ${method.name}() already`,
+        "rename the function",
+      );
       continue;
     }
     functions.push(method);

@@ -35,6 +35,8 @@ export interface ElementType {
   readonly align: number;
   /** As the author wrote it. */
   readonly text: string;
+  /** The `@vvar` class that it is or refers to. */
+  readonly target?: asc.ClassDeclaration;
   /** Manifest's type text, asked for when all names are known. */
   manifestType(): string;
 }
@@ -89,9 +91,10 @@ export class Layouts {
     this.findRoot();
   }
 
-  /** Is this name a `@vvar` class in this file? */
-  structNamed(source: asc.Source, name: string): StructLayout | undefined {
-    const found = this.scope.lookup(source, name);
+  /** The struct that a type means in a file. */
+  structOf(source: asc.Source, type: asc.TypeNode): StructLayout | undefined {
+    const meant = this.scope.resolveType(source, type);
+    const found = this.scope.lookupType(meant.source, meant.type);
     return found?.node instanceof asc.ClassDeclaration ? this.structs.get(found.node) : undefined;
   }
 
@@ -123,15 +126,13 @@ export class Layouts {
       if (structs.some((other) => other.name === name)) return;
       structs.push({ name, size: layout.size, align: layout.align, fields: layout.fields.map(manifestField) });
       for (const { element } of layout.fields) {
-        const below = this.reached.get(element);
+        const below = element.target && this.structs.get(element.target);
         if (below !== undefined) add(below);
       }
     };
     add(struct);
     return { root: this.structName(struct), address, end: address + struct.size, structs };
   }
-
-  private readonly reached = new Map<ElementType, StructLayout>();
 
   private layOut(found: Found<asc.ClassDeclaration>): StructLayout | undefined {
     const { node, source } = found;
@@ -145,7 +146,12 @@ export class Layouts {
     }
     if (node.isGeneric || node.extendsType) {
       const help = "write a class of its own, and nest it as a field";
-      this.tree.error(node.name, "ERR_VDSO_STRUCT_FORM", `@vvar class '${name}' cannot be generic or extend another`, help);
+      this.tree.error(
+        node.name,
+        "ERR_VDSO_STRUCT_FORM",
+        `@vvar class '${name}' cannot be generic or extend another`,
+        help,
+      );
     }
     this.running.add(node);
     let offset = 0;
@@ -157,7 +163,10 @@ export class Layouts {
         continue;
       }
       const field = this.field(member, source);
-      if (field === undefined) continue;
+      if (field === undefined) {
+        this.tree.refusedMembers.add(member.name.text);
+        continue;
+      }
       const fieldAlign = Math.max(field.element.align, this.alignment(member, source) ?? 1);
       offset = alignUp(offset, fieldAlign);
       fields.push({ ...field, offset });
@@ -181,7 +190,12 @@ export class Layouts {
     const name = member.name.text;
     if (member.initializer) {
       const help = "the vVAR starts as zeros; set other values in init()";
-      this.tree.error(member.initializer, "ERR_VDSO_FIELD_INITIALISER", `field '${name}' cannot have an initialiser`, help);
+      this.tree.error(
+        member.initializer,
+        "ERR_VDSO_FIELD_INITIALISER",
+        `field '${name}' cannot have an initialiser`,
+        help,
+      );
     }
     if (!member.type) {
       this.tree.error(member, "ERR_VDSO_FIELD_TYPE", `field '${name}' needs a type`, `for example ${name}: u32`);
@@ -218,9 +232,9 @@ export class Layouts {
   }
 
   private element(type: asc.TypeNode, source: asc.Source): ElementType | undefined {
-    const name = typeName(type);
     const text = textOf(type);
-    if (name === undefined || !(type instanceof asc.NamedTypeNode)) return this.refuse(type, text);
+    if (!(type instanceof asc.NamedTypeNode)) return this.refuse(type, text);
+    const name = typeName(type) ?? "";
     if (type.isNullable) {
       const help = "use VPtr<T>, or a value of its own for 'nothing'";
       this.tree.error(type, "ERR_VDSO_FIELD_TYPE", `'${text}' cannot be null in the vVAR`, help);
@@ -236,21 +250,24 @@ export class Layouts {
       if (argument === undefined) return this.refuse(type, text, `write ${name}<...>`);
       return name === "Atomic" ? this.atomic(argument, source, text) : this.pointer(argument, source, text);
     }
-    const found = this.scope.lookup(source, name);
+    const found = this.scope.lookupType(source, type);
     if (found?.node instanceof asc.EnumDeclaration) {
       const declaration = { node: found.node, source: found.source };
       return { kind: "scalar", size: 4, align: 4, text, manifestType: () => this.enumName(declaration) };
     }
-    if (found?.node instanceof asc.TypeDeclaration) return this.element(found.node.type, found.source);
+    if (found?.node instanceof asc.TypeDeclaration) {
+      // Named as the author does here: the other file's names may mean something else in this one.
+      const element = this.element(found.node.type, found.source);
+      return element && { ...element, text };
+    }
     if (found?.node instanceof asc.ClassDeclaration && decorator(found.node, "vvar")) {
       const struct = this.layOut({ node: found.node, source: found.source });
       if (struct === undefined) return undefined;
       const { size, align } = struct;
-      const element: ElementType = { kind: "struct", size, align, text, manifestType: () => this.structName(struct) };
-      this.reached.set(element, struct);
-      return element;
+      const manifestType = (): string => this.structName(struct);
+      return { kind: "struct", size, align, text, target: found.node, manifestType };
     }
-    const help = found?.node instanceof asc.ClassDeclaration ? `add @vvar to class '${name}'` : undefined;
+    const help = found?.node instanceof asc.ClassDeclaration ? `add @vvar to class '${text}'` : undefined;
     return this.refuse(type, text, help);
   }
 
@@ -263,7 +280,7 @@ export class Layouts {
   }
 
   private pointer(argument: asc.TypeNode, source: asc.Source, text: string): ElementType | undefined {
-    const found = this.scope.lookup(source, typeName(argument) ?? "");
+    const found = this.scope.lookupType(source, argument);
     if (!(found?.node instanceof asc.ClassDeclaration) || !decorator(found.node, "vvar")) {
       return this.refuse(argument, text, "a VPtr refers to a @vvar class");
     }
@@ -272,12 +289,8 @@ export class Layouts {
       const struct = this.structs.get(target);
       return `VPtr<${struct === undefined ? target.name.text : this.structName(struct)}>`;
     };
-    const element: ElementType = { kind: "pointer", size: 4, align: 4, text, manifestType };
-    this.pointers.push([element, target]);
-    return element;
+    return { kind: "pointer", size: 4, align: 4, text, target, manifestType };
   }
-
-  private readonly pointers: [ElementType, asc.ClassDeclaration][] = [];
 
   private refuse(type: asc.TypeNode, text: string, help = `it takes ${ALLOWED}`): undefined {
     this.tree.error(type, "ERR_VDSO_FIELD_TYPE", `'${text}' cannot live in the vVAR`, help);
@@ -299,10 +312,6 @@ export class Layouts {
   }
 
   private findRoot(): void {
-    for (const [element, target] of this.pointers) {
-      const struct = this.structs.get(target);
-      if (struct !== undefined) this.reached.set(element, struct);
-    }
     const calls: { declaration: asc.VariableDeclaration; call: asc.CallExpression; source: asc.Source }[] = [];
     for (const source of this.tree.sources) {
       for (const [, declaration] of this.scope.own(source)) {
@@ -325,8 +334,7 @@ export class Layouts {
       this.tree.error(call, "ERR_VDSO_ROOT_TWICE", "a vDSO has exactly one vvarRoot", help);
     }
     const typeNode = first.call.typeArguments?.[0];
-    const name = typeNode && typeName(typeNode);
-    const struct = name === undefined ? undefined : this.structNamed(first.source, name);
+    const struct = typeNode && this.structOf(first.source, typeNode);
     if (struct === undefined || typeNode === undefined) {
       const help = "write vvarRoot<VvarData>() with a @vvar class VvarData";
       const text = typeNode ? `'${textOf(typeNode)}' is none` : "none is named";
@@ -353,8 +361,8 @@ function manifestField({ name, offset, element, size, array }: FieldLayout): Vva
 
 function unique(name: string, source: asc.Source, taken: ReadonlySet<string>): string {
   if (!taken.has(name) && !(name in SCALAR_BYTES)) return name;
-  const long = `${source.internalPath.replaceAll("/", ".")}.${name}`;
+  // An identifier, because API libraries use it as one.
+  const long = `${source.internalPath.replace(/^[./]+/, "").replaceAll(/\W/g, "_")}_${name}`;
   if (!taken.has(long)) return long;
   for (let i = 2; ; i++) if (!taken.has(`${long}${i}`)) return `${long}${i}`;
 }
-

@@ -48,6 +48,23 @@ export class Scope {
     return imported && this.exportOf(imported.path, imported.name, seen);
   }
 
+  /** What a type's name means in `source`: `Slot`, or `queue.Slot` after `import * as queue`. */
+  lookupType(source: asc.Source, type: asc.TypeNode): Found | undefined {
+    if (!(type instanceof asc.NamedTypeNode)) return undefined;
+    const { identifier, next } = type.name;
+    if (next === null) return this.lookup(source, identifier.text);
+    return next.next === null ? this.lookupIn(source, identifier.text, next.identifier.text) : undefined;
+  }
+
+  /** The type that is meant, by way of type aliases, and the file whose names it uses. */
+  resolveType(source: asc.Source, type: asc.TypeNode, hops = 0): { type: asc.TypeNode; source: asc.Source } {
+    const found = this.lookupType(source, type);
+    // An alias of itself is the language's to report.
+    if (!(found?.node instanceof asc.TypeDeclaration) || hops > 100) return { type, source };
+    const meant = this.resolveType(found.source, found.node.type, hops + 1);
+    return type.isNullable ? { ...meant, type: nullable(meant.type) } : meant;
+  }
+
   /** What `namespace.name` means, where `import * as namespace`. */
   lookupIn(source: asc.Source, namespace: string, name: string): Found | undefined {
     const path = this.files.get(source.internalPath)?.scope.namespaces.get(namespace);
@@ -92,6 +109,11 @@ export class Scope {
     const own = file.scope.own.get(name);
     return own && { node: own, source: file.source };
   }
+}
+
+function nullable(type: asc.TypeNode): asc.TypeNode {
+  if (!(type instanceof asc.NamedTypeNode)) return type;
+  return asc.Node.createNamedType(type.name, type.typeArguments, true, type.range);
 }
 
 function readScope(source: asc.Source): FileScope {

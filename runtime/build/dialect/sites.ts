@@ -82,7 +82,12 @@ export class Sites {
   private logStatement(call: asc.CallExpression, level: string): asc.Node {
     const index = LOG_LEVELS.indexOf(level as LogLevel);
     if (index < 0) {
-      this.tree.error(call, "ERR_VDSO_LOG_LEVEL", `there is no log.${level}`, `the levels are ${LOG_LEVELS.join(", ")}`);
+      this.tree.error(
+        call,
+        "ERR_VDSO_LOG_LEVEL",
+        `there is no log.${level}`,
+        `the levels are ${LOG_LEVELS.join(", ")}`,
+      );
       return this.block([], "", call.range);
     }
     const [messageNode, ...args] = call.args;
@@ -110,7 +115,8 @@ export class Sites {
   }
 
   private refuseMessage(node: asc.Node, whole: asc.Node): asc.Node {
-    const help = 'the text stays outside the image: write "... {} ..." and pass the values behind it, as in panic("... {}", n)';
+    const help =
+      'the text stays outside the image: write "... {} ..." and pass the values behind it, as in panic("... {}", n)';
     this.tree.error(node, "ERR_VDSO_MESSAGE", "the message must be one literal text in quotes", help);
     return this.block([], "unreachable();", whole.range);
   }

@@ -6,6 +6,8 @@ import { asc, tables } from "./asc.ts";
 /** What all steps of the dialect share: the sources, a way to report, a way to make nodes. */
 export class Tree {
   readonly diagnostics: Diagnostic[] = [];
+  /** Members that were refused: that they are missing then is no news. */
+  readonly refusedMembers = new Set<string>();
   readonly sources: readonly asc.Source[];
   private readonly parser: asc.Parser;
 
@@ -101,7 +103,7 @@ export function decorator(node: asc.DeclarationStatement, name: string): asc.Dec
   return node.decorators?.find((found) => found.name instanceof asc.IdentifierExpression && found.name.text === name);
 }
 
-/** The last part of a type's name: `Slot` in `queue.Slot`. Undefined when it is not a plain name. */
+/** A type's name when it is plain: `Slot`, but not `queue.Slot`. */
 export function typeName(type: asc.TypeNode): string | undefined {
   return type instanceof asc.NamedTypeNode && type.name.next === null ? type.name.identifier.text : undefined;
 }

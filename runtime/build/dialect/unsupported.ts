@@ -29,7 +29,10 @@ function complaintAbout(node: asc.Node): Complaint | undefined {
     return { message: "there are no iterators", help: "write for (let i: u32 = 0; i < a.length; i++)" };
   }
   if (node instanceof asc.ObjectLiteralExpression) {
-    return { message: "there are no object literals", help: "write an @apistruct class, then new it and set its fields" };
+    return {
+      message: "there are no object literals",
+      help: "write an @apistruct class, then new it and set its fields",
+    };
   }
   if (node instanceof asc.TupleTypeNode) {
     return { message: "there are no tuple types", help: "write an @apistruct class with a field per element" };
@@ -38,13 +41,18 @@ function complaintAbout(node: asc.Node): Complaint | undefined {
     return { message: "there are no regular expressions", help: "compare characters by charCodeAt" };
   }
   if (node instanceof asc.VariableStatement || node instanceof asc.InterfaceDeclaration) {
-    const decorated = node.decorators ?? (node instanceof asc.VariableStatement ? node.declarations[0]?.decorators : null);
+    const decorated =
+      node.decorators ?? (node instanceof asc.VariableStatement ? node.declarations[0]?.decorators : null);
     const [first] = decorated ?? [];
     const written = first && !(first.range.source.text.slice(first.range.start, first.range.end) === "");
     const isHost = first?.name instanceof asc.IdentifierExpression && first.name.text === "host";
     if (first && written && !isHost) {
       const what = node instanceof asc.VariableStatement ? "variables" : "interfaces";
-      return { message: `${what} cannot have decorators: editors refuse them`, help: "write a class, or a plain const", at: first };
+      return {
+        message: `${what} cannot have decorators: editors refuse them`,
+        help: "write a class, or a plain const",
+        at: first,
+      };
     }
   }
   return undefined;

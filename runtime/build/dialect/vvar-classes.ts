@@ -2,7 +2,7 @@
 import { asc, tables } from "./asc.ts";
 import type { FieldLayout, Layouts, StructLayout } from "./layout.ts";
 import type { Sites } from "./sites.ts";
-import { isStatic, type Tree, walk } from "./tree.ts";
+import { isStatic, type Tree, textOf, walk } from "./tree.ts";
 
 export function rewriteVvarClasses(tree: Tree, layouts: Layouts, sites: Sites): void {
   for (const struct of layouts.structs.values()) rewriteClass(tree, struct, sites);
@@ -10,6 +10,7 @@ export function rewriteVvarClasses(tree: Tree, layouts: Layouts, sites: Sites): 
   if (root === undefined) return;
   const { declaration, address, typeText } = root;
   declaration.initializer = tree.expression(`changetype<${typeText}>(${address})`, declaration.range);
+  // Inlined, the address becomes an offset of the instruction.
   const [inline] = tree.statements("@inline const x: u32 = 0;", declaration.range);
   if (inline instanceof asc.VariableStatement) declaration.decorators = inline.declarations[0]?.decorators ?? null;
 }
@@ -19,8 +20,9 @@ export function refuseNewVvar(tree: Tree, layouts: Layouts): void {
   for (const source of tree.sources) {
     walk(source, (node) => {
       if (!(node instanceof asc.NewExpression)) return;
-      const name = node.typeName.identifier.text;
-      if (layouts.structNamed(source, name) === undefined) return;
+      const name = textOf(node.typeName);
+      const type = asc.Node.createNamedType(node.typeName, null, false, node.range);
+      if (layouts.structOf(source, type) === undefined) return;
       const help = "take a reference to one that the layout holds, as in shared.slots[0]";
       tree.error(node, "ERR_VDSO_STRUCT_NEW", `'${name}' lives in the vVAR and cannot be created`, help);
     });
@@ -66,7 +68,7 @@ function arrayAccessor(tree: Tree, struct: StructLayout, field: FieldLayout, sit
   const { name, element, array, node } = field;
   if (array === undefined) throw new Error("not an array");
   const owner = struct.node.name.text;
-  const className = `__${owner}_${name}`;
+  const className = `__${owner}$${name}`;
   const { text, kind, size } = element;
   const { length, stride } = array;
   const site = sites.panic(`index {} is out of range: ${owner}.${name} has length {}`, node);
