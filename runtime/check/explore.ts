@@ -1,0 +1,280 @@
+/**
+ * Breadth-first search through all states, without a bound or with a bound on preemptions. Breadth first, so that the first failure found
+ * has the shortest schedule of all.
+ */
+import type { Found, Judge, Judgement } from "./judge.ts";
+import { Act, actOf, choice, threadOf } from "./machine.ts";
+import { IntList, VectorSet } from "./tables.ts";
+import { Field } from "./threads.ts";
+
+export interface ExploreOptions {
+  readonly maxStates: number;
+  /** Most preemptions of a schedule; absent: any number. */
+  readonly preemptions?: number;
+  /** State to begin with; default the machine's initial one. */
+  readonly from?: Int32Array;
+}
+
+/** What happens to the survivors when a thread dies at one place. */
+export interface KillPoint {
+  /** State of the thread at its death. */
+  readonly state: number;
+  /** It died after the access, not before it. */
+  readonly after: boolean;
+  /** States of the system in which it died there. */
+  readonly deaths: number;
+  /** Those from which a goal cannot be reached any more. */
+  readonly stuck: number;
+}
+
+export interface Exploration {
+  readonly states: number;
+  readonly transitions: number;
+  /** Was everything seen? False when `maxStates` was reached, or a failure ended the search. */
+  readonly complete: boolean;
+  readonly failure: Found | undefined;
+  readonly killPoints: readonly KillPoint[];
+}
+
+export function explore(judge: Judge, options: ExploreOptions): Exploration {
+  return new Explorer(judge, options).run();
+}
+
+class Explorer {
+  private readonly judge: Judge;
+  private readonly options: ExploreOptions;
+  /** The machine's width, and with a bound one more: last thread and preemptions used. */
+  private readonly width: number;
+  private readonly bounded: boolean;
+  private readonly states: VectorSet;
+  private readonly parent = new IntList(1 << 12);
+  private readonly taken = new IntList(1 << 12);
+  /** First edge of each state in `edges`; edges are the steps that are no kills. */
+  private readonly edgeStart = new IntList(1 << 12);
+  private readonly edges = new IntList(1 << 14);
+  private readonly killFrom = new IntList();
+  private readonly killTo = new IntList();
+  private readonly cursor: Int32Array;
+  private transitions = 0;
+  private deadlocked = -1;
+  private failure: Found | undefined;
+
+  constructor(judge: Judge, options: ExploreOptions) {
+    this.judge = judge;
+    this.options = options;
+    this.bounded = options.preemptions !== undefined;
+    this.width = judge.machine.width + (this.bounded ? 1 : 0);
+    this.states = new VectorSet(this.width, 1 << 12);
+    this.cursor = new Int32Array(this.width);
+  }
+
+  run(): Exploration {
+    const { machine } = this.judge;
+    this.cursor.set(this.options.from ?? machine.initial);
+    this.states.add(this.cursor);
+    this.parent.push(-1);
+    this.taken.push(-1);
+    const judgement = this.options.from ? undefined : this.judge.initial();
+    if (judgement) this.fail(judgement, 0);
+    let state = 0;
+    for (; state < this.states.count && !this.failure && this.states.count <= this.options.maxStates; state++) {
+      this.expand(state);
+    }
+    const complete = !this.failure && state === this.states.count;
+    this.edgeStart.push(this.edges.length);
+    let killPoints: readonly KillPoint[] = [];
+    if (complete && !this.bounded) killPoints = this.decideGoals();
+    return {
+      states: this.states.count,
+      transitions: this.transitions,
+      complete,
+      failure: this.failure,
+      killPoints,
+    };
+  }
+
+  private expand(state: number): void {
+    const { machine } = this.judge;
+    this.edgeStart.push(this.edges.length);
+    const base = state * this.width;
+    let live = false;
+    for (let thread = 0; thread < machine.count && !this.failure; thread++) {
+      const branches = machine.branches(this.states.items, base, thread);
+      if (branches > 0) live = true;
+      for (let branch = 0; branch < branches && !this.failure; branch++) {
+        this.follow(state, choice(thread, Act.step, branch));
+      }
+      if (!machine.mayKill(this.states.items, base, thread) || this.failure) continue;
+      this.follow(state, choice(thread, Act.kill, 0));
+      for (let branch = 0; branch < branches && !this.failure; branch++) {
+        this.follow(state, choice(thread, Act.killAfter, branch));
+      }
+    }
+    if (!live && !this.failure) this.end(state);
+  }
+
+  /** A state in which nobody can go on. */
+  private end(state: number): void {
+    this.load(state);
+    if (this.bounded) {
+      const judgement = this.judge.resting(this.cursor);
+      if (judgement) this.fail(judgement, state);
+    } else if (this.deadlocked < 0 && this.judge.deadlock(this.cursor)) this.deadlocked = state;
+  }
+
+  private load(state: number): void {
+    const { cursor, states, width } = this;
+    const base = state * width;
+    for (let index = 0; index < width; index++) cursor[index] = states.items[base + index]!;
+  }
+
+  private follow(from: number, step: number): void {
+    const { machine } = this.judge;
+    const { cursor, states } = this;
+    this.load(from);
+    if (this.bounded && !this.spend(step)) return;
+    const thread = threadOf(step);
+    const before = cursor[thread]!;
+    const shared = cursor[machine.shared]!;
+    if (!machine.take(cursor, step)) return;
+    this.transitions++;
+    const known = states.count;
+    const to = states.add(cursor);
+    if (actOf(step) === Act.step) this.edges.push(to);
+    else {
+      this.killFrom.push(before * 4 + actOf(step));
+      this.killTo.push(to);
+    }
+    if (to === known) {
+      this.parent.push(from);
+      this.taken.push(step);
+    } else if (!machine.historyBroken) return;
+    const showsMore = cursor[machine.shared] !== shared || this.shows(from, machine.changed);
+    const judgement = this.judge.step(cursor, showsMore);
+    if (judgement) this.fail(judgement, from, step);
+    else if (this.bounded && this.judge.allSpin(cursor)) {
+      const stuck = this.judge.resting(cursor);
+      if (stuck) this.fail(stuck, from, step);
+    }
+  }
+
+  /** Do the changed threads show predicates anything else than they did? */
+  private shows(from: number, changed: number): boolean {
+    const { machine } = this.judge;
+    for (let thread = 0; thread < machine.count; thread++) {
+      if ((changed & (1 << thread)) === 0) continue;
+      const old = this.states.items[from * this.width + thread]!;
+      if (machine.threads.observe(old) !== machine.threads.observe(this.cursor[thread]!)) return true;
+    }
+    return false;
+  }
+
+  /** Pays for a preemption; false when the bound forbids it. */
+  private spend(step: number): boolean {
+    const { cursor } = this;
+    const { machine } = this.judge;
+    const place = machine.width;
+    const packed = cursor[place]!;
+    let used = packed >> 8;
+    const last = (packed & 0xff) - 1;
+    if (actOf(step) !== Act.step) return true;
+    const thread = threadOf(step);
+    // Leaving a thread that cannot go on, or that could only spin, is free.
+    if (last >= 0 && last !== thread && machine.branches(cursor, 0, last) > 0 && !this.judge.spins(cursor, last)) {
+      used++;
+    }
+    cursor[place] = (thread + 1) | (used << 8);
+    return used <= this.options.preemptions!;
+  }
+
+  private fail(judgement: Judgement, state: number, step?: number): void {
+    const steps: number[] = step === undefined ? [] : [step];
+    for (let at = state; this.parent.items[at]! >= 0; at = this.parent.items[at]!) steps.push(this.taken.items[at]!);
+    this.failure = { ...judgement, steps: steps.reverse() };
+  }
+
+  /** Finds states from which a goal cannot be reached without further deaths, and what each place to die at leads to. */
+  private decideGoals(): readonly KillPoint[] {
+    const { judge, states } = this;
+    const { count } = states;
+    const hopeless = new Uint8Array(count);
+    let firstBad = -1;
+    let firstGoal = -1;
+    if (judge.goals.length > 0) {
+      const { starts, sources } = this.reversed();
+      const stack = new Int32Array(count);
+      for (const [index, goal] of judge.goals.entries()) {
+        const good = new Uint8Array(count);
+        let top = 0;
+        for (let state = 0; state < count; state++) {
+          if (!judge.rules.holds(goal, states.items, state * this.width)) continue;
+          good[state] = 1;
+          stack[top++] = state;
+        }
+        while (top > 0) {
+          const state = stack[--top]!;
+          for (let edge = starts[state]!; edge < starts[state + 1]!; edge++) {
+            const source = sources[edge]!;
+            if (good[source] === 1) continue;
+            good[source] = 1;
+            stack[top++] = source;
+          }
+        }
+        for (let state = 0; state < count; state++) {
+          if (good[state] === 1) continue;
+          hopeless[state] = 1;
+          if (firstBad < 0 || state < firstBad) {
+            firstBad = state;
+            firstGoal = index;
+          }
+        }
+      }
+    }
+    // A deadlock is told in full: its last state says who sleeps on what.
+    if (this.deadlocked >= 0) {
+      this.load(this.deadlocked);
+      this.fail(judge.deadlock(this.cursor)!, this.deadlocked);
+    } else if (firstBad >= 0) {
+      this.load(firstBad);
+      const goal = judge.goals[firstGoal]!;
+      this.fail({ kind: "stuck", message: judge.stuckMessage(goal, this.cursor) }, firstBad);
+    }
+    return this.killPoints(hopeless);
+  }
+
+  /** The edges by target: where each state can be reached from. */
+  private reversed(): { starts: Int32Array; sources: Int32Array } {
+    const { count } = this.states;
+    const starts = new Int32Array(count + 1);
+    const { items: edges, length } = this.edges;
+    for (let edge = 0; edge < length; edge++) starts[edges[edge]! + 1]!++;
+    for (let state = 0; state < count; state++) starts[state + 1]! += starts[state]!;
+    const sources = new Int32Array(length);
+    const filled = starts.slice();
+    for (let state = 0; state < count; state++) {
+      for (let edge = this.edgeStart.items[state]!; edge < this.edgeStart.items[state + 1]!; edge++) {
+        sources[filled[edges[edge]!]!++] = state;
+      }
+    }
+    return { starts, sources };
+  }
+
+  private killPoints(hopeless: Uint8Array): readonly KillPoint[] {
+    const points = new Map<string, { state: number; after: boolean; deaths: number; stuck: number }>();
+    const { threads } = this.judge.machine;
+    for (let kill = 0; kill < this.killFrom.length; kill++) {
+      const packed = this.killFrom.items[kill]!;
+      const state = Math.floor(packed / 4);
+      const after = (packed & 3) === Act.killAfter;
+      const place = [Field.thread, Field.status, Field.step, Field.site, Field.address].map((f) =>
+        threads.get(state, f),
+      );
+      const key = `${place.join()} ${after}`;
+      const point = points.get(key) ?? { state, after, deaths: 0, stuck: 0 };
+      point.deaths++;
+      point.stuck += hopeless[this.killTo.items[kill]!]!;
+      points.set(key, point);
+    }
+    return [...points.values()];
+  }
+}
