@@ -14,14 +14,9 @@
 export { type SiteArgument, type SourceSite, VdsoError, type VdsoErrorCode, VdsoPanic } from "./errors.ts";
 export type { VdsoLibrary } from "./image/library.ts";
 export type { LogLevel } from "./image/manifest.ts";
-export {
-  type AdoptOptions,
-  type BootOptions,
-  Kernel,
-  type ShutdownOptions,
-  type SpawnOptions,
-} from "./kernel/kernel.ts";
+export { Kernel } from "./kernel/kernel.ts";
 export type { LogLine } from "./kernel/log.ts";
+export type { AdoptOptions, BootOptions, ShutdownOptions, SpawnOptions } from "./kernel/options.ts";
 export type { Process } from "./kernel/process.ts";
 export { type AttachArguments, type AttachOptions, attach, pidOf, setLogLevel, vvarOf } from "./loader/attach.ts";
 export type { VdsoHandle } from "./loader/handle.ts";
@@ -29,5 +24,5 @@ export type { InstanceOptions } from "./loader/instance.ts";
 export type { ImageLogLine } from "./loader/log-line.ts";
 export { consoleLogger, type Logger, type LogSource, type LogThreshold } from "./loader/logger.ts";
 export { type MapOptions, type Mapping, map } from "./loader/map.ts";
-export type { OutputMode, ResourceLimits } from "./platform/platform.ts";
+export type { Output, OutputMode, ResourceLimits } from "./platform/platform.ts";
 export type { ExitReason, ExitStatus, ProcessInfo, ProcessState } from "./platform/protocol.ts";

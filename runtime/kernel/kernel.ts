@@ -12,67 +12,19 @@
  */
 import { VdsoError } from "../errors.ts";
 import type { VdsoLibrary } from "../image/library.ts";
-import type { AttachOptions } from "../loader/attach.ts";
+import { type AttachOptions, checkLibrary } from "../loader/attach.ts";
 import { Attachments } from "../loader/attachments.ts";
 import type { VdsoHandle } from "../loader/handle.ts";
 import { type ImageLogLine, lineLogger } from "../loader/log-line.ts";
-import type { LogThreshold } from "../loader/logger.ts";
 import { type Mapping, map } from "../loader/map.ts";
-import type { OutputMode, Platform, ResourceLimits, WorkerHandle } from "../platform/platform.ts";
-import {
-  type Boot,
-  type ExitStatus,
-  type KernelService,
-  type ProcessInfo,
-  type Reply,
-  toPortable,
-} from "../platform/protocol.ts";
+import type { Platform, WorkerHandle } from "../platform/platform.ts";
+import type { Boot, ExitStatus } from "../platform/protocol.ts";
 import { selectPlatform } from "../platform/select.ts";
-import { type LogLine, writeLine } from "./log.ts";
+import { writeLine } from "./log.ts";
+import type { AdoptOptions, BootOptions, ShutdownOptions, SpawnOptions } from "./options.ts";
 import { KERNEL_PID, PidTable, PROCESS_LIMIT } from "./pid-table.ts";
 import { type Process, SupervisedProcess, type Supervisor } from "./process.ts";
-
-export interface BootOptions {
-  /** API libraries of the images to map, in boot order. */
-  readonly vdsos: readonly VdsoLibrary[];
-  /** Interfaces for the kernel's own attachments, by image name. */
-  readonly host?: Readonly<Record<string, Readonly<Record<string, object>>>>;
-  /** Lines below this level are dropped where they arise. Default: `info`. */
-  readonly logLevel?: LogThreshold;
-  /** Takes the lines of all processes, and the errors that end them. Default: one line each on standard error. */
-  readonly log?: (line: LogLine) => void;
-}
-
-export interface SpawnOptions {
-  /** For logs and process lists. Default: the module's file name. */
-  readonly name?: string;
-  readonly argv?: readonly string[];
-  /** Replaces the kernel's environment, which is the default. */
-  readonly env?: Readonly<Record<string, string | undefined>>;
-  /** A module that is loaded in the process first; its exports implement the interfaces of the same names. */
-  readonly interfaces?: string | URL;
-  /** Breaks off the start; after it, ends the process as {@link Kernel.kill} does. */
-  readonly signal?: AbortSignal;
-  readonly resourceLimits?: ResourceLimits;
-  /** Default: `inherit`. */
-  readonly stdout?: OutputMode;
-  /** Default: `inherit`. */
-  readonly stderr?: OutputMode;
-}
-
-export interface AdoptOptions {
-  /** Default: `adopted`. */
-  readonly name?: string;
-  /** As in {@link SpawnOptions.signal}. */
-  readonly signal?: AbortSignal;
-}
-
-export interface ShutdownOptions {
-  /** How long processes may take to end by themselves. Default: 2000. */
-  readonly timeoutMs?: number;
-  /** Ends the waiting: what still runs is terminated at once. */
-  readonly signal?: AbortSignal;
-}
+import { kernelService } from "./service.ts";
 
 const SHUTDOWN_TIMEOUT_MS = 2000;
 
@@ -108,8 +60,8 @@ export class Kernel implements AsyncDisposable {
     this.#supervisor = {
       platform,
       log: ({ pid, name }, line) => this.#options.log({ ...(line as ImageLogLine), pid, process: name }),
-      reap: (process, status, ran) => this.#reap(process, status, ran),
-      service: () => this.#service(),
+      reap: (child, status, ran) => this.#reap(child, status, ran),
+      service: () => kernelService(this),
     };
   }
 
@@ -122,13 +74,15 @@ export class Kernel implements AsyncDisposable {
    */
   static async boot(options: BootOptions): Promise<Kernel> {
     const names = new Set<string>();
-    for (const { name } of options.vdsos) {
-      if (names.has(name))
-        throw new VdsoError("ERR_VDSO_DUPLICATE", `boot: expected one image named ${name}, found two`);
+    for (const library of options.vdsos) {
+      checkLibrary(library);
+      const { name } = library;
+      if (names.has(name)) throw new VdsoError("ERR_VDSO_DUPLICATE", `boot: expected one image ${name}, found two`);
       names.add(name);
     }
     const platform = await selectPlatform();
-    const { host, logLevel, log = writeLine } = options;
+    const { host, logLevel } = options;
+    const log = isolated(options.log ?? writeLine);
     const own: AttachOptions = {
       process: "kernel",
       log: lineLogger((line) => log({ ...line, pid: KERNEL_PID, process: "kernel" })),
@@ -214,16 +168,16 @@ export class Kernel implements AsyncDisposable {
    * @throws VdsoError `ERR_VDSO_NO_PROCESS` - no process has this pid, or it has ended.
    */
   kill(pid: number): Promise<ExitStatus> {
-    const process = this.#processes.get(pid);
-    if (process === undefined) {
+    const child = this.#processes.get(pid);
+    if (child === undefined) {
       const why = pid === KERNEL_PID ? "that of the kernel, which shutdown() ends" : String(pid);
       throw new VdsoError(
         "ERR_VDSO_NO_PROCESS",
         `kill: expected the pid of a process that has not ended, found ${why}`,
       );
     }
-    process.terminate();
-    return process.exited;
+    child.terminate();
+    return child.exited;
   }
 
   /** Every process that has not ended, in the order of their start. The kernel itself, pid 1, is not among them. */
@@ -250,22 +204,22 @@ export class Kernel implements AsyncDisposable {
   async shutdown({ timeoutMs = SHUTDOWN_TIMEOUT_MS, signal }: ShutdownOptions = {}): Promise<void> {
     this.#closing = true;
     const processes = [...this.#processes.values()];
-    for (const process of processes) {
-      if (process.state === "starting") process.terminate(closed(process.name));
-      else process.requestStop();
+    for (const child of processes) {
+      if (child.state === "starting") child.terminate(closed(child.name));
+      else child.requestStop();
     }
     const all = Promise.all(processes.map(({ exited }) => exited));
     if (await expires(all, timeoutMs, signal)) {
-      for (const process of this.#processes.values()) {
+      for (const child of this.#processes.values()) {
         this.#options.log({
           level: "warn",
-          pid: process.pid,
-          process: process.name,
-          message: process.answered
+          pid: child.pid,
+          process: child.name,
+          message: child.answered
             ? "terminated: it knew that it had to end, and did not in time"
             : "terminated: it was asked to end and never got to its event loop to hear it",
         });
-        process.terminate();
+        child.terminate();
       }
     }
     await all;
@@ -312,16 +266,16 @@ export class Kernel implements AsyncDisposable {
       throw error;
     }
     const link = { control: port1, stop, adopted: module.adopted };
-    const process = new SupervisedProcess(this.#supervisor, pid, name, worker, link);
-    this.#processes.set(pid, process);
-    const abort = (): void => process.terminate(signal?.reason);
+    const child = new SupervisedProcess(this.#supervisor, pid, name, worker, link);
+    this.#processes.set(pid, child);
+    const abort = (): void => child.terminate(signal?.reason);
     signal?.addEventListener("abort", abort);
-    void process.exited.then(() => signal?.removeEventListener("abort", abort));
-    return process.ready;
+    void child.exited.then(() => signal?.removeEventListener("abort", abort));
+    return child.ready;
   }
 
-  #reap(process: Process, status: ExitStatus, ran: boolean): void {
-    const { pid, name } = process;
+  #reap(child: Process, status: ExitStatus, ran: boolean): void {
+    const { pid, name } = child;
     for (const mapping of this.#mappings.toReversed()) {
       try {
         mapping.drop(pid);
@@ -347,29 +301,25 @@ export class Kernel implements AsyncDisposable {
       const message = `ended (${status.reason}): ${status.error.stack ?? status.error.message}`;
       this.#options.log({ level: "error", pid, process: name, message, error: status.error });
     }
-    for (const listener of this.#exitListeners) {
-      try {
-        listener(process, status);
-      } catch (error) {
-        // The listener's fault is the application's to see; the reaping goes on.
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
-    }
-  }
-
-  #service(): KernelService {
-    return {
-      processes: () => ({ ok: true, value: this.processes().map(toInfo) }),
-      spawn: (url, options) => reply(async () => toInfo(await this.spawn(url, options))),
-      kill: (pid) => reply(async () => this.kill(pid)),
-    };
+    for (const listener of this.#exitListeners) isolated(listener)(child, status);
   }
 
   #refuseWhenClosing(caller: string): void {
     if (this.#closing) throw closed(caller);
   }
+}
+
+/** What goes wrong in the application's own function is uncaught there, and interrupts nothing here. */
+function isolated<Args extends unknown[]>(callback: (...args: Args) => void): (...args: Args) => void {
+  return (...args) => {
+    try {
+      callback(...args);
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  };
 }
 
 function closed(who: string): VdsoError {
@@ -408,16 +358,4 @@ function absoluteUrl(what: string, url: string | URL): string {
 function fileName(url: string): string {
   const { pathname } = new URL(url);
   return pathname.slice(pathname.lastIndexOf("/") + 1).replace(/\.[^.]*$/, "") || "process";
-}
-
-function toInfo({ pid, name, state }: Process): ProcessInfo {
-  return { pid, name, state };
-}
-
-async function reply<T>(work: () => Promise<T>): Promise<Reply<T>> {
-  try {
-    return { ok: true, value: await work() };
-  } catch (error) {
-    return { ok: false, error: toPortable(error) };
-  }
 }

@@ -7,10 +7,9 @@
  * Only the worker's exit event ends a process: until then it may still write shared memory, whatever it reported. `reap` runs there,
  * once, and everybody who waits learns of the end after it.
  */
-import type { Readable } from "node:stream";
 import { VdsoError } from "../errors.ts";
 import { type Channel, openCalls, serveCalls } from "../platform/calls.ts";
-import { holdLoop, type Platform, type WorkerHandle } from "../platform/platform.ts";
+import { holdLoop, type Output, type Platform, type WorkerHandle } from "../platform/platform.ts";
 import {
   type ExitStatus,
   fromPortable,
@@ -27,9 +26,9 @@ export interface Process extends ProcessInfo {
   /** Resolves once the process has ended and every image has cleaned up behind it. Never rejects. */
   readonly exited: Promise<ExitStatus>;
   /** With `stdout: "pipe"`. */
-  readonly stdout: Readable | undefined;
+  readonly stdout: Output | undefined;
   /** With `stderr: "pipe"`. */
-  readonly stderr: Readable | undefined;
+  readonly stderr: Output | undefined;
 }
 
 /** What connects the kernel to a process. */
@@ -52,8 +51,8 @@ export interface Supervisor {
 export class SupervisedProcess implements Process {
   readonly pid: number;
   readonly name: string;
-  readonly stdout: Readable | undefined;
-  readonly stderr: Readable | undefined;
+  readonly stdout: Output | undefined;
+  readonly stderr: Output | undefined;
   readonly exited: Promise<ExitStatus>;
   /** Resolves when the process runs; rejects, after its end, when it never came to that. */
   readonly ready: Promise<this>;

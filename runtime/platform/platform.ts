@@ -17,6 +17,9 @@ export interface Platform {
 /** Where a process's output goes: to the kernel's own, to a stream on the process, or nowhere. */
 export type OutputMode = "inherit" | "pipe" | "ignore";
 
+/** A process's output, with mode `pipe`. */
+export type Output = Readable;
+
 /** Limits of a process's JavaScript heap, in MiB; a process that exceeds one ends with reason `out-of-memory`. */
 export interface ResourceLimits {
   maxOldGenerationSizeMb?: number;
@@ -36,9 +39,9 @@ export interface StartOptions {
 
 /** One worker, seen from the kernel. */
 export interface WorkerHandle {
-  /** Readable when the mode is `pipe`. */
-  readonly stdout: Readable | undefined;
-  readonly stderr: Readable | undefined;
+  /** When the mode is `pipe`. */
+  readonly stdout: Output | undefined;
+  readonly stderr: Output | undefined;
   /** An error that nothing in the worker caught; it ends the worker. `outOfMemory`: a resource limit was exceeded. */
   onError(listener: (error: unknown, outOfMemory: boolean) => void): void;
   /** The worker's confirmed end: not one instruction of it runs afterwards. */

@@ -2,7 +2,8 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { VdsoPanic } from "../../runtime/errors.ts";
-import { Kernel, type SpawnOptions } from "../../runtime/kernel/kernel.ts";
+import { Kernel } from "../../runtime/kernel/kernel.ts";
+import type { SpawnOptions } from "../../runtime/kernel/options.ts";
 import type { Process } from "../../runtime/kernel/process.ts";
 import { attach } from "../../runtime/process/index.ts";
 import { buildProbe, type Probe } from "./probe.ts";
@@ -207,6 +208,10 @@ test("an adopted worker attaches as a spawned one does", async () => {
 
 test("a thread without a kernel has nothing to attach to", () => {
   expect(() => attach(probe.library)).toThrow(expect.objectContaining({ code: "ERR_VDSO_NO_KERNEL" }));
+});
+
+test("boot refuses what is no API library", async () => {
+  await expect(Kernel.boot({ vdsos: [{} as Probe["library"]] })).rejects.toMatchObject({ code: "ERR_VDSO_LIBRARY" });
 });
 
 test("boot refuses two images of one name", async () => {

@@ -1,3 +1,6 @@
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { boot, fixture, output } from "./system.ts";
 
@@ -233,6 +236,17 @@ describe("the exit event", () => {
     await (await kernel.spawn(fixture("ends.ts"), { argv: ["return"] })).exited;
     expect(calls).toBe(0);
   });
+});
+
+test("what goes wrong in the application's listeners is uncaught there, and interrupts nothing", async () => {
+  const program = fileURLToPath(fixture("faulty-listeners.ts"));
+  const { stdout } = await promisify(execFile)(process.execPath, [program]);
+  expect(stdout.trim().split("\n").sort()).toEqual([
+    "ended: error",
+    "second listener",
+    "uncaught: listener",
+    "uncaught: log",
+  ]);
 });
 
 test("a process lists, spawns and kills others through its kernel", async () => {

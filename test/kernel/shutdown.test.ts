@@ -90,7 +90,7 @@ describe("shutdown", () => {
   });
 });
 
-test("a program ends by itself when its processes have ended", async () => {
+test("a program ends by itself when its processes have ended, and shows nothing of those that it silenced", async () => {
   const program = fileURLToPath(fixture("whole-program.ts"));
   const { stdout } = await promisify(execFile)(process.execPath, [program]);
   expect(stdout).toBe("return\n");

@@ -1,6 +1,7 @@
 import { onTestFinished } from "vitest";
-import { type BootOptions, Kernel } from "../../runtime/kernel/kernel.ts";
+import { Kernel } from "../../runtime/kernel/kernel.ts";
 import type { LogLine } from "../../runtime/kernel/log.ts";
+import type { BootOptions } from "../../runtime/kernel/options.ts";
 import type { Process } from "../../runtime/kernel/process.ts";
 
 /** A kernel that is shut down after the test, also a failed one. Its lines are collected, not printed. */
