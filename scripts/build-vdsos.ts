@@ -1,6 +1,6 @@
 /**
- * Builds every vDSO of this repository into `generated/<name>/`: those of `vdso-src`, and of each example that has a folder `vdso`. Prints only
- * what it had to build.
+ * Builds every vDSO of this repository into `generated/<name>/`: those of `vdso-src`, those of examples that have a folder `vdso`,
+ * and the one that the benchmarks call. Prints only what it had to build.
  */
 
 import { existsSync, readdirSync } from "node:fs";
@@ -13,7 +13,8 @@ const color = process.stderr.isTTY && !process.env["NO_COLOR"];
 function findVdsos(): { name: string; srcDir: string }[] {
   const own = folders("vdso-src").map((name) => ({ name, srcDir: join(root, "vdso-src", name) }));
   const examples = folders("examples").map((name) => ({ name, srcDir: join(root, "examples", name, "vdso") }));
-  return [...own, ...examples].filter(({ srcDir }) => existsSync(join(srcDir, "api.ts")));
+  const bench = { name: "bench", srcDir: join(root, "bench", "vdso") };
+  return [...own, ...examples, bench].filter(({ srcDir }) => existsSync(join(srcDir, "api.ts")));
 }
 
 function folders(parent: string): string[] {

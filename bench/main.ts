@@ -1,0 +1,139 @@
+/**
+ * `npm run bench -- [--only group] [--runs n] [--json file]`
+ *
+ * Every variant is measured in processes of its own, ours and the alternatives in turn, so that what slows the machine down for a while
+ * slows all of them. The figure is the median of the runs; ratios are what to compare, absolute figures move with the machine.
+ */
+
+import { fork, spawnSync } from "node:child_process";
+import { readdirSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { type Group, median, OURS, type Row } from "./group.ts";
+
+interface RowResult {
+  readonly group: string;
+  readonly name: string;
+  readonly unit: string;
+  readonly better: Row["better"];
+  readonly ours: number;
+  readonly peers: Record<string, number>;
+}
+
+const LEAST_RUNS = 5;
+const root = join(import.meta.dirname, "..");
+
+const groups = readdirSync(import.meta.dirname)
+  .filter((file) => file.endsWith(".bench.ts"))
+  .map((file) => file.slice(0, -".bench.ts".length))
+  .sort();
+
+const { values } = parseArgs({
+  options: { only: { type: "string", multiple: true }, runs: { type: "string" }, json: { type: "string" } },
+});
+const chosen = values.only ?? groups;
+const unknown = chosen.filter((name) => !groups.includes(name));
+if (unknown.length > 0) fail(`unknown group ${unknown.join(", ")}; known are ${groups.join(", ")}`);
+const runs = Number(values.runs ?? LEAST_RUNS);
+if (!Number.isInteger(runs) || runs < 1) fail(`--runs: expected a positive number, found ${values.runs}`);
+
+function fail(message: string): never {
+  console.error(message);
+  process.exit(2);
+}
+
+/** What is measured is the package, so it has to be there. */
+function buildPackage(): void {
+  const { status } = spawnSync(process.execPath, [join(root, "scripts", "build-package.ts")], { stdio: "inherit" });
+  if (status !== 0) fail("the package does not build");
+}
+
+function measureOnce(group: string, row: string, variant: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = fork(join(import.meta.dirname, "run-variant.ts"), [group, row, variant]);
+    let figure: number | undefined;
+    child.on("message", (message) => {
+      if (typeof message === "number") figure = message;
+    });
+    child.on("error", reject);
+    child.on("exit", (code) => {
+      if (code === 0 && figure !== undefined) resolve(figure);
+      else reject(new Error(`${group}, ${row}, ${variant}: the process ended with code ${code} and no figure`));
+    });
+  });
+}
+
+async function measureRow(group: string, row: Row): Promise<RowResult> {
+  const variants = [OURS, ...Object.keys(row.peers)];
+  const figures = new Map(variants.map((variant): [string, number[]] => [variant, []]));
+  for (let run = 0; run < runs; run++) {
+    for (const variant of variants) {
+      showProgress(`${group}: ${row.name}, run ${run + 1} of ${runs}, ${variant}`);
+      figures.get(variant)!.push(await measureOnce(group, row.name, variant));
+    }
+  }
+  showProgress("");
+  const { name, unit, better } = row;
+  const [ours = 0, ...peers] = [...figures.values()].map((each) => Number(median(each).toPrecision(4)));
+  return {
+    group,
+    name,
+    unit,
+    better,
+    ours,
+    peers: Object.fromEntries(peers.map((value, i) => [variants[i + 1]!, value])),
+  };
+}
+
+function showProgress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
+}
+
+/** Ours against a peer: how many times better; below 1 the peer is. */
+function ratio({ better, ours }: RowResult, peer: number): string {
+  const times = better === "higher" ? ours / peer : peer / ours;
+  return `${times.toFixed(times < 10 ? 2 : 1)} x`;
+}
+
+function print(results: readonly RowResult[]): void {
+  const lines: string[][] = [];
+  for (const result of results) {
+    const { name, unit, ours, peers } = result;
+    lines.push([name, OURS, format(ours), unit, ""]);
+    for (const [peer, value] of Object.entries(peers))
+      lines.push(["", peer, format(value), unit, ratio(result, value)]);
+  }
+  const width = (column: number) => Math.max(...lines.map((line) => line[column]!.length));
+  const widths = [0, 1, 2, 3, 4].map(width);
+  for (const [name = "", variant = "", value = "", unit = "", times = ""] of lines) {
+    const cells = [
+      name.padEnd(widths[0]!),
+      variant.padEnd(widths[1]!),
+      value.padStart(widths[2]!),
+      unit.padEnd(widths[3]!),
+    ];
+    console.log(`  ${cells.join("  ")}  ${times.padStart(widths[4]!)}`.trimEnd());
+  }
+}
+
+function format(value: number): string {
+  return value >= 1000 ? String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, " ") : String(value);
+}
+
+buildPackage();
+console.log(
+  `${cpus()[0]?.model ?? "unknown processor"}, ${cpus().length} cores, Node ${process.version}, median of ${runs} runs`,
+);
+console.log("x: how many times better ours is than this alternative\n");
+const results: RowResult[] = [];
+for (const group of chosen) {
+  const { default: rows } = (await import(`./${group}.bench.ts`)) as { default: Group };
+  const ofGroup: RowResult[] = [];
+  for (const row of rows) ofGroup.push(await measureRow(group, row));
+  console.log(group);
+  print(ofGroup);
+  console.log();
+  results.push(...ofGroup);
+}
+if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ rows: results }, undefined, 2)}\n`);
