@@ -235,11 +235,27 @@ class Explorer {
       this.load(this.deadlocked);
       this.fail(judge.deadlock(this.cursor)!, this.deadlocked);
     } else if (firstBad >= 0) {
-      this.load(firstBad);
-      const goal = judge.goals[firstGoal]!;
-      this.fail({ kind: "stuck", message: judge.stuckMessage(goal, this.cursor) }, firstBad);
+      // So is a state in which all that is left is spinning; failing that, the first state from which there is no way.
+      const resting = this.firstResting(hopeless, firstBad);
+      const judgement = resting >= 0 ? judge.resting(this.cursor) : undefined;
+      if (judgement) this.fail(judgement, resting);
+      else {
+        this.load(firstBad);
+        const goal = judge.goals[firstGoal]!;
+        this.fail({ kind: "stuck", message: judge.stuckMessage(goal, this.cursor) }, firstBad);
+      }
     }
     return this.killPoints(hopeless);
+  }
+
+  /** The first hopeless state in which nobody gets anywhere, left in the cursor; -1 when there is none. */
+  private firstResting(hopeless: Uint8Array, from: number): number {
+    for (let state = from; state < hopeless.length; state++) {
+      if (hopeless[state] === 0) continue;
+      this.load(state);
+      if (this.judge.allSpin(this.cursor)) return state;
+    }
+    return -1;
   }
 
   /** The edges by target: where each state can be reached from. */

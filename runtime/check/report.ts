@@ -179,6 +179,6 @@ function row(step: TraceStep): string[] {
 
 function place(access: TraceAccess): string {
   const { source } = access;
-  if (source) return `${source.file}:${source.line}${source.text ? `  ${source.text}` : ""}`;
+  if (source) return `${source.near ? "~" : ""}${source.file}:${source.line}${source.text ? `  ${source.text}` : ""}`;
   return access.function ? `in ${access.function}()` : "";
 }

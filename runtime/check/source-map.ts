@@ -9,6 +9,8 @@ export interface SourcePosition {
   readonly column: number;
   /** The line itself, where the map carries the sources. */
   readonly text: string | undefined;
+  /** The map has no line of the author's for this instruction; this is the nearest one before it. */
+  readonly near: boolean;
 }
 
 interface Segment {
@@ -18,6 +20,8 @@ interface Segment {
   readonly column: number;
 }
 
+/** How many segments back a line of the author's is looked for. */
+const MAX_BACK = 12;
 const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 export class SourceMap {
@@ -43,7 +47,10 @@ export class SourceMap {
     this.segments = decode(map.mappings);
   }
 
-  /** Position of the instruction at a byte offset of the image. */
+  /**
+   * The author's line of the instruction at a byte offset of the image. Accesses are inlined from the helper library, so the line that
+   * matters is the one that called it: where the map names the library, or nothing, the last line of the author's before it.
+   */
   find(offset: number): SourcePosition | undefined {
     let low = 0;
     let high = this.segments.length;
@@ -52,10 +59,15 @@ export class SourceMap {
       if (this.segments[middle]!.offset <= offset) low = middle + 1;
       else high = middle;
     }
-    const segment = this.segments[low - 1];
-    if (!segment || segment.source < 0) return undefined;
-    const text = this.lines[segment.source]?.[segment.line]?.trim();
-    return { file: this.sources[segment.source]!, line: segment.line + 1, column: segment.column + 1, text };
+    for (let index = low - 1; index >= 0 && low - index <= MAX_BACK; index--) {
+      const segment = this.segments[index]!;
+      const file = this.sources[segment.source];
+      if (file === undefined || file.startsWith("~lib/")) continue;
+      const text = this.lines[segment.source]?.[segment.line]?.trim();
+      const near = index !== low - 1;
+      return { file, line: segment.line + 1, column: segment.column + 1, text, near };
+    }
+    return undefined;
   }
 }
 
