@@ -16,9 +16,11 @@ import type { Diagnostic } from "./diagnostics.ts";
 import { diagnosticAt } from "./diagnostics.ts";
 import type { asc } from "./dialect/asc.ts";
 import { tables } from "./dialect/asc.ts";
+import { hookCompiler } from "./dialect/compiler-hooks.ts";
 import { type Dialect, lower } from "./dialect/dialect.ts";
 import { explain } from "./dialect/explain.ts";
 import { collectExports, type Docs, type Exports } from "./dialect/exports.ts";
+import { rewriteVoidResults } from "./dialect/void-results.ts";
 import { helperLibrary } from "./helper-library.ts";
 import { link, PRIVATE } from "./link.ts";
 import { BUILDER } from "./version.ts";
@@ -72,6 +74,9 @@ class Run {
       transforms: [
         {
           afterParse: (parser: unknown) => this.afterParse(parser as asc.Parser),
+          afterInitialize: (program: unknown) => {
+            if (this.dialect !== undefined) hookCompiler(program as asc.Program, this.dialect);
+          },
           afterCompile: (module: unknown) => this.afterCompile(module as binaryen.Module),
         },
       ] as unknown as NonNullable<CompilerHost["transforms"]>,
@@ -129,6 +134,7 @@ class Run {
     const { config, features, env, log } = this.input;
     this.dialect = lower(parser, { config, features, env, log });
     this.exports = collectExports(this.dialect);
+    rewriteVoidResults(this.dialect.tree);
   }
 
   private afterCompile(module: binaryen.Module): void {

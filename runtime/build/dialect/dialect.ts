@@ -2,12 +2,13 @@
 import { type ApiStructLayout, rewriteApiStructs } from "./api-structs.ts";
 import type { asc } from "./asc.ts";
 import { type ConstantOptions, Constants } from "./constants.ts";
+import { checkDecorators } from "./decorators.ts";
+import { markEndlessLoops } from "./endless-loops.ts";
 import { type HostClass, rewriteHostInterfaces } from "./host-interfaces.ts";
 import { Layouts } from "./layout.ts";
 import { Scope } from "./scope.ts";
 import { Sites } from "./sites.ts";
 import { Tree } from "./tree.ts";
-import { fillTypeArguments } from "./type-arguments.ts";
 import { refuseUnsupported } from "./unsupported.ts";
 import { refuseNewVvar, rewriteVvarClasses } from "./vvar-classes.ts";
 
@@ -27,6 +28,7 @@ export function lower(parser: asc.Parser, options: ConstantOptions & { readonly 
   const tree = new Tree(parser);
   const scope = new Scope(tree.sources);
   refuseUnsupported(tree);
+  checkDecorators(tree);
   const constants = new Constants(tree, scope, options);
   constants.run();
   const layouts = new Layouts(tree, scope, constants);
@@ -34,7 +36,7 @@ export function lower(parser: asc.Parser, options: ConstantOptions & { readonly 
   refuseNewVvar(tree, layouts);
   const sites = new Sites(tree, scope, options.log);
   sites.run();
-  fillTypeArguments(tree);
+  markEndlessLoops(tree);
   const apiStructs = rewriteApiStructs(tree, scope);
   const hosts = rewriteHostInterfaces(tree, scope);
   rewriteVvarClasses(tree, layouts, sites);
