@@ -22,15 +22,16 @@ import { explain } from "./dialect/explain.ts";
 import { collectExports, type Docs, type Exports } from "./dialect/exports.ts";
 import { rewriteVoidResults } from "./dialect/void-results.ts";
 import { helperLibrary } from "./helper-library.ts";
-import { link, PRIVATE } from "./link.ts";
+import { heapBase, link, PRIVATE, START } from "./link.ts";
 import { BUILDER } from "./version.ts";
 
 const ENTRY = "api.ts";
 /** "Only variables, functions and enums become WebAssembly module exports": for classes that are types of the API, as they should be. */
 const ONLY_FUNCTIONS_EXPORTED = 235;
 const OUTPUT = { wasm: "image.wasm", wat: "image.wat", map: "image.wasm.map" } as const;
-/** Runs the initialisers of private data that are not constant. */
-const START = "_initialize";
+/** Private memory left for what functions make. */
+const HEAP_BYTES = 8192;
+const PAGE_BYTES = 65536;
 
 /** Compiles one vDSO. Errors in the sources are returned, not thrown. */
 export async function compile(input: CompileInput): Promise<CompileResult> {
@@ -139,6 +140,8 @@ class Run {
 
   private afterCompile(module: binaryen.Module): void {
     if (this.dialect === undefined || this.dialect.tree.diagnostics.length > 0) return;
+    const bytes = heapBase(module) + this.dialect.privateBytes + HEAP_BYTES;
+    this.pagesWanted = Math.max(this.pagesWanted, Math.ceil(bytes / PAGE_BYTES));
     const names = this.exports?.functions.map(({ name }) => name) ?? [];
     link(module, new Set([...names, "memory", START]), this.input.mode);
   }

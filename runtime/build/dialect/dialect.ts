@@ -6,6 +6,7 @@ import { checkDecorators } from "./decorators.ts";
 import { markEndlessLoops } from "./endless-loops.ts";
 import { type HostClass, rewriteHostInterfaces } from "./host-interfaces.ts";
 import { Layouts } from "./layout.ts";
+import { privateArrayBytes } from "./private-memory.ts";
 import { Scope } from "./scope.ts";
 import { Sites } from "./sites.ts";
 import { Tree } from "./tree.ts";
@@ -21,6 +22,8 @@ export interface Dialect {
   readonly sites: Sites;
   readonly apiStructs: ReadonlyMap<asc.ClassDeclaration, ApiStructLayout>;
   readonly hosts: ReadonlyMap<asc.ClassDeclaration, HostClass>;
+  /** Private memory for what is made at the start. */
+  readonly privateBytes: number;
 }
 
 /** Lowers the dialect to AssemblyScript, in place. Errors are collected in `tree.diagnostics`. */
@@ -34,11 +37,12 @@ export function lower(parser: asc.Parser, options: ConstantOptions & { readonly 
   const layouts = new Layouts(tree, scope, constants);
   layouts.run();
   refuseNewVvar(tree, layouts);
+  const privateBytes = privateArrayBytes(tree, scope, constants);
   const sites = new Sites(tree, scope, options.log);
   sites.run();
   markEndlessLoops(tree);
   const apiStructs = rewriteApiStructs(tree, scope);
   const hosts = rewriteHostInterfaces(tree, scope);
   rewriteVvarClasses(tree, layouts, sites);
-  return { tree, scope, constants, layouts, sites, apiStructs, hosts };
+  return { tree, scope, constants, layouts, sites, apiStructs, hosts, privateBytes };
 }
