@@ -168,17 +168,6 @@ class Sampler {
   }
 }
 
-/** mulberry32: small, and the same everywhere. */
-function generator(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
 /** Leaves out steps as long as what is left still fails in the same way. */
 export function shrink(judge: Judge, found: Found): readonly number[] {
   let steps = [...found.steps];
