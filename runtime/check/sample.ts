@@ -1,6 +1,7 @@
 /** Random schedules: for systems with more states than can be searched. */
 import type { Found, Judge, Judgement } from "./judge.ts";
 import { Act, choice } from "./machine.ts";
+import { generator } from "./random.ts";
 import { Status } from "./threads.ts";
 
 export interface SampleOptions {

@@ -16,7 +16,8 @@ import type { CheckResult } from "./report.ts";
 function toPass(result: CheckResult): { pass: boolean; message: () => string } {
   return {
     pass: result.ok,
-    message: () => (result.ok ? `expected the check to fail, but it passed: ${result}` : `the check failed\n\n${result}`),
+    message: () =>
+      result.ok ? `expected the check to fail, but it passed: ${result}` : `the check failed\n\n${result}`,
   };
 }
 

@@ -154,12 +154,13 @@ test("what is not an image is refused", async () => {
 });
 
 test("an access that has no hook is refused", async () => {
-  const wide = await imageOfWat(
-    `(func (export "wide") (drop (v128.load $vvar (i32.const 1024))))`,
-    [{ name: "wide", params: [], result: "void" }],
-  );
+  const wide = await imageOfWat(`(func (export "wide") (drop (v128.load $vvar (i32.const 1024))))`, [
+    { name: "wide", params: [], result: "void" },
+  ]);
   const spec = { image: wide.image, threads: { a: pushOnce } };
-  expect((await expectCode("ERR_VDSO_CHECK_UNSUPPORTED", () => check(spec))).message).toMatch(/128-bit access to the vVAR/);
+  expect((await expectCode("ERR_VDSO_CHECK_UNSUPPORTED", () => check(spec))).message).toMatch(
+    /128-bit access to the vVAR/,
+  );
 });
 
 test("a specification that contradicts itself is refused", async () => {
@@ -168,7 +169,9 @@ test("a specification that contradicts itself is refused", async () => {
   await expectCode("ERR_VDSO_CHECK_SPEC", () => check({ image: queue, threads: {} }));
   await expectCode("ERR_VDSO_CHECK_SPEC", () => check({ image: queue, threads: { a: { run: pushOnce, pid: 1 } } }));
   await expectCode("ERR_VDSO_CHECK_SPEC", () => check({ image: queue, threads, kills: { threads: ["b"] } }));
-  const field = await expectCode("ERR_VDSO_CHECK_FIELD", () => check({ image: queue, threads, races: { allow: ["Slot.itm"] } }));
+  const field = await expectCode("ERR_VDSO_CHECK_FIELD", () =>
+    check({ image: queue, threads, races: { allow: ["Slot.itm"] } }),
+  );
   expect(field.message).toMatch(/"Slot\.itm".*Slot\.turn, Slot\.item/);
 });
 
@@ -182,7 +185,11 @@ test("a schedule that does not fit is refused", async () => {
 
 test("a predicate that asks for a thread which does not exist is told so", async () => {
   const { image: queue } = await image("queue");
-  const spec = { image: queue, threads: { a: pushOnce }, safety: (state: { thread(name: string): unknown }) => state.thread("b") };
+  const spec = {
+    image: queue,
+    threads: { a: pushOnce },
+    safety: (state: { thread(name: string): unknown }) => state.thread("b"),
+  };
   await expectCode("ERR_VDSO_CHECK_THREAD", () => check(spec));
 });
 
@@ -191,13 +198,17 @@ test("a set-up that fails or would sleep is an error", async () => {
   const takes: ThreadBody = function* (t) {
     yield* t.call("take");
   };
-  const error = await expectCode("ERR_VDSO_CHECK_SETUP", () => check({ image: mailbox, setup: takes, threads: { a: takes } }));
+  const error = await expectCode("ERR_VDSO_CHECK_SETUP", () =>
+    check({ image: mailbox, setup: takes, threads: { a: takes } }),
+  );
   expect(error.message).toMatch(/take\(\) failed: it would sleep for ever/);
 });
 
 test("a source map that is none is refused", async () => {
   const { image: queue } = await image("queue");
-  await expectCode("ERR_VDSO_CHECK_SOURCE_MAP", () => check({ image: queue, sourceMap: "x", threads: { a: pushOnce } }));
+  await expectCode("ERR_VDSO_CHECK_SOURCE_MAP", () =>
+    check({ image: queue, sourceMap: "x", threads: { a: pushOnce } }),
+  );
 });
 
 test("random schedules do not hang on threads that spin for ever", async () => {

@@ -1,8 +1,8 @@
 /** An image that exports every instruction which can touch the vVAR, each as a function of its own. */
 import binaryen from "binaryen";
+import { type AccessForm, ATOMIC_ACCESSES, Kind, PLAIN_ACCESSES } from "../../runtime/check/accesses.ts";
 import type { ApiFunction, Manifest, Scalar } from "../../runtime/image/manifest.ts";
 import { writeImage } from "../../runtime/image/write.ts";
-import { ATOMIC_ACCESSES, type AccessForm, Kind, PLAIN_ACCESSES } from "../../runtime/check/accesses.ts";
 
 /** First byte behind the vVAR's header, where the operations work. */
 export const BASE = 1024;
@@ -36,16 +36,33 @@ function accessOperation(form: AccessForm): { operation: Operation; wat: string 
 }
 
 const bulk: readonly { name: string; params: number; wat: string; result?: "u32" }[] = [
-  { name: "fill", params: 3, wat: "(memory.fill $vvar (i32.add (local.get 0) (i32.const 1024)) (local.get 1) (local.get 2))" },
+  {
+    name: "fill",
+    params: 3,
+    wat: "(memory.fill $vvar (i32.add (local.get 0) (i32.const 1024)) (local.get 1) (local.get 2))",
+  },
   {
     name: "copy_within",
     params: 3,
     wat: "(memory.copy $vvar $vvar (i32.add (local.get 0) (i32.const 1024)) (i32.add (local.get 1) (i32.const 1024)) (local.get 2))",
   },
-  { name: "copy_in", params: 3, wat: "(memory.copy $vvar $own (i32.add (local.get 0) (i32.const 1024)) (i32.add (local.get 1) (i32.const 512)) (local.get 2))" },
-  { name: "copy_out", params: 3, wat: "(memory.copy $own $vvar (i32.add (local.get 0) (i32.const 512)) (i32.add (local.get 1) (i32.const 1024)) (local.get 2))" },
+  {
+    name: "copy_in",
+    params: 3,
+    wat: "(memory.copy $vvar $own (i32.add (local.get 0) (i32.const 1024)) (i32.add (local.get 1) (i32.const 512)) (local.get 2))",
+  },
+  {
+    name: "copy_out",
+    params: 3,
+    wat: "(memory.copy $own $vvar (i32.add (local.get 0) (i32.const 512)) (i32.add (local.get 1) (i32.const 1024)) (local.get 2))",
+  },
   { name: "size", params: 3, wat: "(memory.size $vvar)", result: "u32" },
-  { name: "notify", params: 3, wat: "(memory.atomic.notify $vvar offset=1024 (i32.and (local.get 0) (i32.const 56)) (local.get 1))", result: "u32" },
+  {
+    name: "notify",
+    params: 3,
+    wat: "(memory.atomic.notify $vvar offset=1024 (i32.and (local.get 0) (i32.const 56)) (local.get 1))",
+    result: "u32",
+  },
   { name: "own", params: 3, wat: "(i32.load $own offset=512 (local.get 0))", result: "u32" },
 ];
 
@@ -75,7 +92,9 @@ export async function imageOfWat(
     (memory $own 1 1)
     (export "memory" (memory $own))
     ${body})`);
-  module.setFeatures(f.Atomics | f.BulkMemory | f.BulkMemoryOpt | f.MultiMemory | f.SignExt | f.MutableGlobals | f.SIMD128);
+  module.setFeatures(
+    f.Atomics | f.BulkMemory | f.BulkMemoryOpt | f.MultiMemory | f.SignExt | f.MutableGlobals | f.SIMD128,
+  );
   try {
     return await writeImage(new Uint8Array(module.emitBinary()), {
       name: "operations",
@@ -117,5 +136,8 @@ export function operationsImage(): ReturnType<typeof imageOfWat> {
     const types = Array<string>(params).fill("i32").join(" ");
     return `(func (export "${name}") (param ${types}) ${result ? "(result i32)" : ""} ${wat})`;
   });
-  return imageOfWat([...accesses, ...rest].join("\n"), operations.map((operation) => operation.fn));
+  return imageOfWat(
+    [...accesses, ...rest].join("\n"),
+    operations.map((operation) => operation.fn),
+  );
 }

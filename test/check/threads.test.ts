@@ -51,8 +51,7 @@ const SAMPLE = `
   export function wakeOne(): u32 { return shared.event.notify(1); }
   export function setBig(n: u64): void { shared.big = n; }
   export function getBig(): u64 { return shared.big; }
-  export function addressOfBig(): u32 { return <u32>offsetof<VvarData>("big"); }
-  export function fenced(): void { fence(); shared.count.load(); fence(); }
+  export function fenced(): void { vvar.fence(); shared.count.load(); vvar.fence(); }
   export function outside(): u32 { return changetype<Atomic<u32>>(<usize>4096).load(); }
   export function atNull(): u32 { return changetype<Atomic<u32>>(<usize>0).load(); }
 `;
@@ -83,17 +82,19 @@ test("values of every kind cross the API as they do in the API library", async (
     },
     safety: ({ threads, vvar }) => {
       if (threads[0]!.status !== "finished") return;
-      expect(JSON.parse(JSON.stringify(vvar, (_, value) => (typeof value === "bigint" ? `${value}n` : value)))).toEqual({
-        count: "109n",
-        mode: 5,
-        event: 0,
-        history: [
-          { at: 1.5, value: 0, ok: true },
-          { at: 2.5, value: 0, ok: false },
-        ],
-        big: "0n",
-        small: 0,
-      });
+      expect(JSON.parse(JSON.stringify(vvar, (_, value) => (typeof value === "bigint" ? `${value}n` : value)))).toEqual(
+        {
+          count: "109n",
+          mode: 5,
+          event: 0,
+          history: [
+            { at: 1.5, value: 0, ok: true },
+            { at: 2.5, value: 0, ok: false },
+          ],
+          big: "0n",
+          small: 0,
+        },
+      );
     },
   });
   expect(result.ok, String(result)).toBe(true);
@@ -148,7 +149,9 @@ test("a panic is a failure that names message, arguments and place, unless it is
   };
   const { failure } = await check(spec);
   expect(failure?.kind).toBe("panic");
-  expect(failure?.message).toMatch(/thread "a" in positive\(-3\): panic: n must be positive, not -3 \(api\.ts:\d+:\d+\)/);
+  expect(failure?.message).toMatch(
+    /thread "a" in positive\(-3\): panic: n must be positive, not -3 \(api\.ts:\d+:\d+\)/,
+  );
 
   const expected = await check({
     ...spec,
@@ -248,8 +251,9 @@ test("races on a field can be allowed by type or by path, and then 64-bit values
 });
 
 test("a thread can read and write places that the image gives it, as its JavaScript would", async () => {
-  const { image: sample } = await imageOf(SAMPLE);
-  const place = 1024 + 64;
+  const { image: sample, manifest } = await imageOf(SAMPLE);
+  const { address, structs } = manifest.layout;
+  const place = address + structs[0]!.fields.find((field) => field.name === "big")!.offset;
   const spec = (values: readonly [bigint, bigint]) => ({
     image: sample,
     threads: Object.fromEntries(
