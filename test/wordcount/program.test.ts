@@ -1,7 +1,7 @@
-import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { folder, row, run, start } from "./program.ts";
+import { endlessFile, folder, row, run, start } from "./program.ts";
 
 describe("files and folders", () => {
   test("a folder is searched, but not what others made in it, and no binary files", async () => {
@@ -128,10 +128,7 @@ describe("on a terminal", () => {
     ["SIGINT", 130],
     ["SIGTERM", 143],
   ] as const)("%s ends the work with exit code %i and without tables", async (signal, expected) => {
-    const path = join(folder({ "endless.bin": "" }), "endless.bin");
-    // All hole: it takes no room, and longer to read than anybody waits.
-    truncateSync(path, 2 ** 42);
-    const running = start(["--processes", "2", path], { terminal: true });
+    const running = start(["--processes", "2", endlessFile()], { terminal: true });
     await running.stderr(/[1-9]\d* bytes/);
     running.signal(signal);
     // npm passes on what the terminal has sent already.

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
@@ -71,6 +71,13 @@ export function folder(files: Record<string, string | Uint8Array> = {}): string 
   const path = mkdtempSync(join(tmpdir(), "wordcount-"));
   onTestFinished(() => rmSync(path, { recursive: true, force: true }));
   for (const [name, content] of Object.entries(files)) writeFileSync(join(path, name), content);
+  return path;
+}
+
+/** A file that is all hole: it takes no room, and longer to read than anybody waits. */
+export function endlessFile(): string {
+  const path = join(folder({ "endless.bin": "" }), "endless.bin");
+  truncateSync(path, 2 ** 42);
   return path;
 }
 
