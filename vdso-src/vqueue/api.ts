@@ -86,7 +86,8 @@ export function commit(queue: u32, item: u32): void {
   // SYNC commit-sleepers: the turn is written before the sleepers are counted; pairs with `commit-sleepers` in waitForItem().
   if (it.consumersAsleep.load() != 0) {
     it.committed.add(1);
-    it.committed.notify(1);
+    // All, not one: with this commit the items behind it, which were committed before it, can be taken as well.
+    it.committed.notify();
   }
 }
 
@@ -115,7 +116,8 @@ export function release(queue: u32, item: u32): void {
   // SYNC release-sleepers: the turn is written before the sleepers are counted; pairs with `release-sleepers` in waitForSpace().
   if (it.producersAsleep.load() != 0) {
     it.released.add(1);
-    it.released.notify(1);
+    // All, not one: with this slot those behind it, which were released before it, can be claimed as well.
+    it.released.notify();
   }
 }
 
