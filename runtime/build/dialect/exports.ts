@@ -53,6 +53,7 @@ class Collector {
     if (entry !== undefined) {
       for (const [name, { node, source }] of scope.exports(entry)) this.exported(name, node, source);
     }
+    Object.assign(this.docs.types, this.dialect.constants.docs);
     // An interface may be used only by functions that are not exported: every process supplies it all the same.
     for (const host of hosts.values()) this.interfaceOf(host);
     return {

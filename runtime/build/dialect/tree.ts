@@ -142,7 +142,7 @@ export function isStatic(node: asc.DeclarationStatement): boolean {
 /** The author's doc comment that stands right before a declaration; "" when there is none. */
 export function docComment(node: asc.DeclarationStatement): string {
   const before = node.range.source.text.slice(0, node.range.start);
-  const found = /\/\*\*((?:[^*]|\*(?!\/))*)\*\/\s*(?:(?:export|declare|@\w+(?:\([^)]*\))?)\s*)*$/.exec(before);
+  const found = /\/\*\*((?:[^*]|\*(?!\/))*)\*\/\s*(?:(?:export|declare|const|@\w+(?:\([^)]*\))?)\s*)*$/.exec(before);
   return (found?.[1] ?? "").replace(/^[ \t]*\*[ \t]?/gm, "").trim();
 }
 
