@@ -131,7 +131,7 @@ compiler.makeRuntimeNonNullCheck = function (expression, type, at) {
 
 function panic(compiler: Compiler, { tree, sites }: Run, message: string, at: asc.Node): number {
   const before = { type: compiler.currentType, flow: compiler.currentFlow, checkedIn };
-  const [statement] = tree.statements(`{ __panic(${sites.panic(message, at)}); unreachable(); }`, at.range);
+  const [statement] = tree.statements(`{ __panic(${sites.panic(message, at)}); $unreachable(); }`, at.range);
   if (statement === undefined) throw new Error("not a statement");
   // A flow of its own: what follows the check is reachable.
   compiler.currentFlow = before.flow.fork();

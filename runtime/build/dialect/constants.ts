@@ -3,7 +3,7 @@ import type { Constant } from "../../image/manifest.ts";
 import { asc, tables } from "./asc.ts";
 import { Evaluator, NotConstant } from "./evaluate.ts";
 import type { Found, Scope } from "./scope.ts";
-import { calledMember, calledName, docComment, type Tree, textOf, typeName, walk } from "./tree.ts";
+import { calledMember, calledName, docComment, entryOf, type Tree, textOf, typeName, walk } from "./tree.ts";
 import {
   convert,
   defaultType,
@@ -193,7 +193,7 @@ export class Constants {
   }
 
   private enter(name: string, node: asc.VariableDeclaration, value: Typed, config: boolean): void {
-    this.table.push(entryOf(name, value, config));
+    this.table.push(tableEntry(name, value, config));
     const text = docComment(node);
     if (text !== "") this.docs[name] = text;
   }
@@ -224,10 +224,10 @@ export class Constants {
   }
 
   private overrideOf(name: string): { text: string | undefined; origin: string } {
-    const option = this.options.config[name];
+    const option = entryOf(this.options.config, name);
     if (option !== undefined) return { text: option, origin: " (from the build's options)" };
     if (this.options.features.includes(name)) return { text: "true", origin: " (from the build's features)" };
-    const environment = this.options.env[name];
+    const environment = entryOf(this.options.env, name);
     if (environment !== undefined) return { text: environment, origin: " (from the environment)" };
     return { text: undefined, origin: "" };
   }
@@ -297,7 +297,7 @@ function isConst(node: asc.VariableDeclaration): boolean {
   return (node.flags & tables.CommonFlags.Const) !== 0;
 }
 
-function entryOf(name: string, { type, value }: Typed, config: boolean): Constant {
+function tableEntry(name: string, { type, value }: Typed, config: boolean): Constant {
   const shown = type === "usize" ? "u32" : type === "isize" ? "i32" : type;
   if (typeof value !== "bigint") return { name, type: shown, value, config };
   return { name, type: shown, value: integerOf(type)?.bits === 64 ? String(value) : Number(value), config };

@@ -53,7 +53,7 @@ export class Sites {
     const [condition, site] = asserted ?? [];
     if (call !== undefined && condition !== undefined && site !== undefined) {
       // An if, because the compiler learns from it that a value is not null.
-      return this.unless(condition, `__panic(${textOfSite(site)}); unreachable();`, call.range);
+      return this.unless(condition, `__panic(${textOfSite(site)}); $unreachable();`, call.range);
     }
     // found || panic("...")
     if (expression instanceof asc.BinaryExpression && this.isCall(expression.right, "panic", source)) {
@@ -149,14 +149,14 @@ export class Sites {
     const [messageNode] = value.args;
     const text = messageNode === undefined ? value.typeName.identifier.text : literal(messageNode);
     if (text === undefined) return this.refuseMessage(messageNode ?? value, statement);
-    return this.block([], `__panic(${this.panic(text, statement)}); unreachable();`, statement.range);
+    return this.block([], `__panic(${this.panic(text, statement)}); $unreachable();`, statement.range);
   }
 
   private panicStatement(call: asc.CallExpression): asc.BlockStatement {
     const [messageNode, ...args] = call.args;
     const text = messageNode && literal(messageNode);
     if (text === undefined) return this.refuseMessage(messageNode ?? call, call);
-    return this.block(args, `__panic(${this.panic(text, call)}); unreachable();`, call.range);
+    return this.block(args, `__panic(${this.panic(text, call)}); $unreachable();`, call.range);
   }
 
   private logStatement(call: asc.CallExpression): asc.Node {
@@ -199,7 +199,7 @@ export class Sites {
     const help =
       'the text stays outside the image: write "... {} ..." and pass the values behind it, as in panic("... {}", n)';
     this.tree.error(node, "ERR_VDSO_MESSAGE", "the message must be one literal text in quotes", help);
-    return this.block([], "unreachable();", whole.range);
+    return this.block([], "$unreachable();", whole.range);
   }
 }
 
