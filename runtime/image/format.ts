@@ -13,11 +13,12 @@ import {
   copyBytes,
   fieldPlace,
   findPlace,
-  readScalar,
+  type ReadScalar,
+  readerOf,
+  scalarOf,
   structsOf,
   type VvarPlace,
   type VvarSource,
-  viewOf,
 } from "./decode.ts";
 import type { VvarStruct as StructType } from "./manifest.ts";
 import { parseVvarType, type TypeNames } from "./types.ts";
@@ -52,14 +53,14 @@ class Printer {
   readonly #types: TypeNames;
   readonly #structs: ReadonlyMap<string, StructType>;
   readonly #bytes: Uint8Array;
-  readonly #view: DataView;
+  readonly #read: ReadScalar;
   readonly #maxElements: number;
 
   constructor(types: TypeNames, bytes: Uint8Array, maxElements: number) {
     this.#types = types;
     this.#structs = structsOf(types.layout);
     this.#bytes = bytes;
-    this.#view = viewOf(bytes);
+    this.#read = readerOf(bytes);
     this.#maxElements = maxElements;
   }
 
@@ -171,7 +172,7 @@ class Printer {
   }
 
   #scalar(text: string, at: number): string {
-    const value = readScalar(text, this.#types, this.#view, at);
+    const value = this.#read(scalarOf(text, this.#types), at);
     const type = parseVvarType(text, this.#types);
     if (type.kind === "pointer") return value === 0 ? "null" : `-> ${value}`;
     const name = type.kind === "enum" ? type.name : type.kind === "atomic" ? type.enum : undefined;
