@@ -16,19 +16,22 @@ import type { Diagnostic } from "./diagnostics.ts";
 import { diagnosticAt } from "./diagnostics.ts";
 import type { asc } from "./dialect/asc.ts";
 import { tables } from "./dialect/asc.ts";
+import { hookCompiler } from "./dialect/compiler-hooks.ts";
 import { type Dialect, lower } from "./dialect/dialect.ts";
 import { explain } from "./dialect/explain.ts";
 import { collectExports, type Docs, type Exports } from "./dialect/exports.ts";
+import { rewriteVoidResults } from "./dialect/void-results.ts";
 import { helperLibrary } from "./helper-library.ts";
-import { link, PRIVATE } from "./link.ts";
+import { heapBase, link, PRIVATE, START } from "./link.ts";
 import { BUILDER } from "./version.ts";
 
 const ENTRY = "api.ts";
 /** "Only variables, functions and enums become WebAssembly module exports": for classes that are types of the API, as they should be. */
 const ONLY_FUNCTIONS_EXPORTED = 235;
 const OUTPUT = { wasm: "image.wasm", wat: "image.wat", map: "image.wasm.map" } as const;
-/** Runs the initialisers of private data that are not constant. */
-const START = "_initialize";
+/** Private memory left for what functions make. */
+const HEAP_BYTES = 8192;
+const PAGE_BYTES = 65536;
 
 /** Compiles one vDSO. Errors in the sources are returned, not thrown. */
 export async function compile(input: CompileInput): Promise<CompileResult> {
@@ -72,6 +75,9 @@ class Run {
       transforms: [
         {
           afterParse: (parser: unknown) => this.afterParse(parser as asc.Parser),
+          afterInitialize: (program: unknown) => {
+            if (this.dialect !== undefined) hookCompiler(program as asc.Program, this.dialect);
+          },
           afterCompile: (module: unknown) => this.afterCompile(module as binaryen.Module),
         },
       ] as unknown as NonNullable<CompilerHost["transforms"]>,
@@ -129,10 +135,13 @@ class Run {
     const { config, features, env, log } = this.input;
     this.dialect = lower(parser, { config, features, env, log });
     this.exports = collectExports(this.dialect);
+    rewriteVoidResults(this.dialect.tree);
   }
 
   private afterCompile(module: binaryen.Module): void {
     if (this.dialect === undefined || this.dialect.tree.diagnostics.length > 0) return;
+    const bytes = heapBase(module) + this.dialect.privateBytes + HEAP_BYTES;
+    this.pagesWanted = Math.max(this.pagesWanted, Math.ceil(bytes / PAGE_BYTES));
     const names = this.exports?.functions.map(({ name }) => name) ?? [];
     link(module, new Set([...names, "memory", START]), this.input.mode);
   }

@@ -3,6 +3,8 @@ import { readdirSync, readFileSync } from "node:fs";
 
 /** Key of the file that the compiler loads by itself; all that the others mark `@global` is visible everywhere. */
 const ENTRY = "vdso";
+/** Files that take the place of one of the compiler's own. */
+const REPLACED: Readonly<Record<string, string>> = { heap: "rt/stub" };
 
 const FOLDER = new URL("../../vdso-src/helper/", import.meta.url);
 
@@ -15,11 +17,13 @@ export function helperLibrary(): Readonly<Record<string, string>> {
     .filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"))
     .map((name) => name.slice(0, -".ts".length))
     .sort();
+  const added = names.filter((name) => !(name in REPLACED));
   const library: Record<string, string> = {
-    [ENTRY]: names.map((name) => `import "./${ENTRY}/${name}";\n`).join(""),
+    [ENTRY]: added.map((name) => `import "./${ENTRY}/${name}";\n`).join(""),
   };
   for (const name of names) {
-    library[`${ENTRY}/${name}`] = readFileSync(new URL(`${name}.ts`, FOLDER), "utf8").replaceAll("\r\n", "\n");
+    const text = readFileSync(new URL(`${name}.ts`, FOLDER), "utf8").replaceAll("\r\n", "\n");
+    library[REPLACED[name] ?? `${ENTRY}/${name}`] = text;
   }
   files = library;
   return library;

@@ -9,7 +9,15 @@
  * caller would cost more than the call.
  */
 import { VdsoError } from "../errors.ts";
-import type { ApiFunction, EnumType, HostFunction, Manifest, Parameter } from "../image/manifest.ts";
+import {
+  type ApiFunction,
+  type EnumType,
+  type HostFunction,
+  type Manifest,
+  type Parameter,
+  TEMPORARY_LEVEL_BYTES,
+  TEMPORARY_LEVELS,
+} from "../image/manifest.ts";
 import { type ApiType, hostImportName } from "../image/types.ts";
 import { Codec, checkOf, fromWasm, isEncoded, toWasm } from "./library-codec.ts";
 import { generateTypes } from "./library-types.ts";
@@ -150,13 +158,23 @@ function hostImport(interfaceName: string, fn: HostFunction, codec: Codec): stri
   const target = fn.static ? `$rt.host.${interfaceName}` : "$rt.object($h)";
   const lines: string[] = [];
   const ring = codec.manifest.private.ringCursor;
-  if (ring !== 0) {
+  const call = `${target}.${fn.name}(${passed.join(", ")});`;
+  if (ring === 0) lines.push(`${result.kind === "void" ? "" : "const $r = "}${call}`);
+  else {
     codec.use();
-    lines.push(`const $ring = $c.$m.getUint32(${ring}, true);`);
+    const last = TEMPORARY_LEVEL_BYTES * (TEMPORARY_LEVELS - 1);
+    lines.push(
+      `const $ring = $c.$m.getUint32(${ring}, true);`,
+      `$c.$m.setUint32(${ring}, $ring < ${last} ? ($ring | ${TEMPORARY_LEVEL_BYTES - 1}) + 1 : -1, true);`,
+      ...(result.kind === "void" ? [] : ["let $r;"]),
+      "try {",
+      `  ${result.kind === "void" ? "" : "$r = "}${call}`,
+      "} finally {",
+      `  $c.$m.setUint32(${ring}, $ring, true);`,
+      "}",
+    );
   }
-  lines.push(`${result.kind === "void" ? "" : "const $r = "}${target}.${fn.name}(${passed.join(", ")});`);
   lines.push("if ($rt.dead !== undefined) throw $rt.dead;");
-  if (ring !== 0) lines.push(`$c.$m.setUint32(${ring}, $ring, true);`);
   const check = checkOf(result, "$r", codec);
   if (check) lines.push(`if (${check.fails}) $rt.badArgument(${name}, "", ${JSON.stringify(check.expected)}, $r);`);
   if (result.kind !== "void") {

@@ -3,15 +3,20 @@
  * intrinsics) become the instructions that they stand for. The optimiser inlines them afterwards.
  */
 import binaryen from "assemblyscript/binaryen";
+import { TEMPORARY_LEVEL_BYTES, TEMPORARY_LEVELS } from "../image/manifest.ts";
 
-/** Where things stand in private memory, below the image's own data; vdso-src/helper/temporaries.ts has a picture. */
+/** Where things stand in private memory; vdso-src/helper/temporaries.ts has a picture. */
 export const PRIVATE = {
   logLevel: 16,
   ringCursor: 20,
   args: 1024,
-  argsBytes: 8192,
-  dataStart: 25600,
+  argsBytes: 15360,
+  /** Behind the temporaries. */
+  dataStart: 16384 + TEMPORARY_LEVELS * TEMPORARY_LEVEL_BYTES,
 } as const;
+
+/** Name of the export that runs the initialisers of private data that are not constant; absent where there are none. */
+export const START = "_initialize";
 
 /** Header word that a fence reads, modifies and writes. */
 const FENCE_WORD = 64;
@@ -119,6 +124,15 @@ function defineAtomics(
 
 const TABLE = intrinsics();
 
+/** First byte of private memory behind the image's own data; ask before linking. */
+export function heapBase(m: Module): number {
+  const global = m.getGlobal("~lib/memory/__heap_base");
+  // Where nothing refers to it, nothing can use what lies behind it.
+  if (global === 0) return PRIVATE.dataStart;
+  const info = binaryen.getExpressionInfo(binaryen.getGlobalInfo(global).init);
+  return "value" in info && typeof info.value === "number" ? info.value : PRIVATE.dataStart;
+}
+
 /**
  * Links a module; call it once, before the optimiser runs.
  *
@@ -134,7 +148,7 @@ export function link(m: Module, keep: ReadonlySet<string>, mode: "debug" | "rele
   m.runPasses(["memory-packing"]);
 
   for (const { name, value } of exportsOf(m)) {
-    if (!keep.has(name)) m.removeExport(name);
+    if (!keep.has(name) || (name === START && isEmpty(m, value))) m.removeExport(name);
     else if (value.endsWith(TRAMPOLINE)) {
       m.removeExport(name);
       m.addFunctionExport(value.slice(0, -TRAMPOLINE.length), name);
@@ -146,6 +160,11 @@ export function link(m: Module, keep: ReadonlySet<string>, mode: "debug" | "rele
   for (let i = 0; i < m.getNumFunctions(); i++) functions.push(binaryen.getFunctionInfo(m.getFunctionByIndex(i)));
   for (const info of functions) define(m, info);
   if (mode === "release") inlineIntrinsics(m);
+}
+
+function isEmpty(m: Module, name: string): boolean {
+  const { body } = binaryen.getFunctionInfo(m.getFunction(name));
+  return body === 0 || binaryen.getExpressionId(body) === binaryen.NopId;
 }
 
 function exportsOf(m: Module): binaryen.ExportInfo[] {

@@ -1,5 +1,6 @@
 /** Puts a check together from its specification, and runs its strategies. */
 import { VdsoError } from "../errors.ts";
+import type { VvarStruct } from "../image/decode.ts";
 import type { Manifest } from "../image/manifest.ts";
 import { readImage } from "../image/read.ts";
 import { verifyStructure } from "../image/verify.ts";
@@ -16,7 +17,7 @@ import { Rules } from "./rules.ts";
 import { sample } from "./sample.ts";
 import { readSchedule } from "./schedule.ts";
 import { SourceMap } from "./source-map.ts";
-import type { AnyApi, CheckSpec, HistoryRule, SafetyPredicate, ThreadBody, ThreadSpec, VvarStruct } from "./spec.ts";
+import type { AnyApi, CheckSpec, HistoryRule, SafetyPredicate, ThreadBody, ThreadSpec } from "./spec.ts";
 import { DEFAULT_STRATEGIES, type Strategy } from "./strategies.ts";
 import { noExport, type Thread, ThreadStates, threadContext } from "./threads.ts";
 import { type TraceContext, trace } from "./trace.ts";

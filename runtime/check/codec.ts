@@ -4,8 +4,8 @@
  */
 import { VdsoError, type VdsoErrorCode } from "../errors.ts";
 import type { Manifest, Scalar } from "../image/manifest.ts";
+import { decodeScalar, getters, type Raw, setters } from "../image/scalars.ts";
 import { type ApiType, optionLayout, parseType, resultLayout } from "../image/types.ts";
-import { decodeScalar, getters, type Raw, setters } from "./scalars.ts";
 import { show } from "./values.ts";
 
 /** What a codec needs to know about host objects. */

@@ -1,5 +1,6 @@
 /** Goals that have to stay reachable from every state. */
-import type { CallRecord, CheckState, Goal, VvarStruct } from "./spec.ts";
+import type { VvarStruct } from "../image/decode.ts";
+import type { CallRecord, CheckState, Goal } from "./spec.ts";
 import { show } from "./values.ts";
 
 /** Every thread that is still alive and no daemon can finish, and the reaper can finish what it has to reap. */

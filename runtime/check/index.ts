@@ -17,6 +17,7 @@
  * console.log(String(result));
  * ```
  */
+export type { VvarStruct, VvarValue } from "../image/decode.ts";
 export { check } from "./check.ts";
 export { acknowledgedDelivered, goal, survivorsFinish } from "./goals.ts";
 export type { FailureKind } from "./judge.ts";
@@ -43,8 +44,6 @@ export type {
   ThreadStatus,
   ThreadStep,
   ThreadView,
-  VvarStruct,
-  VvarValue,
 } from "./spec.ts";
 export { exhaustive, pct, preemptions, random, replay, type Strategy } from "./strategies.ts";
 export type { TraceAccess, TraceStep } from "./trace.ts";

@@ -1,19 +1,21 @@
 /** Names for the bytes of a vVAR: from an address to `queues[0].slots[1].turn`, and back from the names in an allow-list. */
 import { VdsoError } from "../errors.ts";
+import { structsOf, VvarDecoder, type VvarStruct } from "../image/decode.ts";
 import type { Manifest, Scalar, VvarStruct as StructType, VvarField } from "../image/manifest.ts";
+import { fromBits, HEADER_BYTES, SCALAR_BYTES } from "../image/scalars.ts";
 import { parseVvarType } from "../image/types.ts";
-import { decodeScalar, fromBits, getters, HEADER_BYTES, SCALAR_BYTES } from "./scalars.ts";
-import type { VvarStruct, VvarValue } from "./spec.ts";
 
 export class VvarLayout {
   private readonly manifest: Manifest;
   private readonly structs: ReadonlyMap<string, StructType>;
   private readonly root: StructType;
+  private readonly decoder: VvarDecoder;
 
   constructor(manifest: Manifest) {
     this.manifest = manifest;
-    this.structs = new Map(manifest.layout.structs.map((struct) => [struct.name, struct]));
+    this.structs = structsOf(manifest.layout);
     this.root = this.structs.get(manifest.layout.root)!;
+    this.decoder = new VvarDecoder(manifest);
   }
 
   /** The innermost field at an address, its path, and how far inside it the address is. */
@@ -127,37 +129,7 @@ export class VvarLayout {
 
   /** The vVAR as JavaScript values, each field decoded when it is looked at. */
   decode(bytes: Uint8Array): VvarStruct {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    return this.decodeStruct(this.root, view, this.manifest.layout.address);
-  }
-
-  private decodeStruct(struct: StructType, view: DataView, at: number): VvarStruct {
-    const object: Record<string, VvarValue> = {};
-    for (const field of struct.fields) {
-      Object.defineProperty(object, field.name, {
-        enumerable: true,
-        configurable: true,
-        get: () => {
-          const value = this.decodeField(field, view, at + field.offset);
-          Object.defineProperty(object, field.name, { value, enumerable: true });
-          return value;
-        },
-      });
-    }
-    return object;
-  }
-
-  private decodeField(field: VvarField, view: DataView, at: number): VvarValue {
-    if (field.length === undefined) return this.decodeValue(field.type, view, at);
-    const stride = field.stride ?? field.size / field.length;
-    return Array.from({ length: field.length }, (_, index) => this.decodeValue(field.type, view, at + index * stride));
-  }
-
-  private decodeValue(text: string, view: DataView, at: number): VvarValue {
-    const struct = this.structs.get(text);
-    if (struct) return this.decodeStruct(struct, view, at);
-    const scalar = this.scalarOf(text);
-    return decodeScalar(scalar, getters[scalar](view, at));
+    return this.decoder.decodeRoot(bytes);
   }
 }
 

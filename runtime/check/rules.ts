@@ -1,8 +1,9 @@
 /** Asks a specification's predicates about states, and asks each no more often than its answer can change. */
 import { VdsoError } from "../errors.ts";
+import type { VvarStruct } from "../image/decode.ts";
 import type { VvarLayout } from "./layout.ts";
 import type { Machine } from "./machine.ts";
-import type { CallRecord, CheckState, Goal, SafetyPredicate, ThreadView, VvarStruct } from "./spec.ts";
+import type { CallRecord, CheckState, Goal, SafetyPredicate, ThreadView } from "./spec.ts";
 import { IntList, TripleMap, VectorSet } from "./tables.ts";
 
 /** Answers that were given for what the threads show alone, or for that together with the vVAR. */

@@ -1,4 +1,5 @@
 /** What a check is given: the public types of the specification. */
+import type { VvarStruct } from "../image/decode.ts";
 import type { LogLevel, Scalar } from "../image/manifest.ts";
 import type { Strategy } from "./strategies.ts";
 
@@ -35,12 +36,6 @@ export interface CallRecord {
   readonly args: readonly unknown[];
   /** As the API library would return it. */
   readonly result: unknown;
-}
-
-/** A value of the vVAR: structs are objects, arrays are arrays, 64-bit integers are bigints, `VPtr` and enums are numbers. */
-export type VvarValue = number | bigint | boolean | VvarStruct | readonly VvarValue[];
-export interface VvarStruct {
-  readonly [field: string]: VvarValue;
 }
 
 export type ThreadStatus = "running" | "sleeping" | "finished" | "killed" | "panicked" | "idle";

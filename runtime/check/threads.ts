@@ -4,9 +4,9 @@
  */
 import { VdsoError } from "../errors.ts";
 import type { Scalar } from "../image/manifest.ts";
+import { fromBits, HEADER_BYTES, type Raw, SCALAR_BYTES, setters } from "../image/scalars.ts";
 import { type AccessSite, Bulk, HOST_ACCESSES, Kind, writes } from "./accesses.ts";
 import { Logs } from "./logs.ts";
-import { fromBits, HEADER_BYTES, type Raw, SCALAR_BYTES, setters } from "./scalars.ts";
 import type {
   CallRecord,
   HostImplementations,

@@ -4,13 +4,13 @@
  */
 import { formatSite, VdsoError } from "../errors.ts";
 import { type Manifest, START_EXPORT } from "../image/manifest.ts";
+import { HEADER_BYTES, type Raw } from "../image/scalars.ts";
 import { type AccessSite, Bulk, Kind } from "./accesses.ts";
 import { combine, combined, type DirectVvar } from "./arithmetic.ts";
 import { Codec } from "./codec.ts";
 import { DirtyPages } from "./dirty-pages.ts";
 import { type Instrumented, STACK_MEMORY, STACK_PAGES } from "./instrument.ts";
 import { FUEL_EXPORT, GLOBAL_EXPORT } from "./outline.ts";
-import { HEADER_BYTES, type Raw } from "./scalars.ts";
 import type { HostImplementations, LogLine, Panic } from "./spec.ts";
 import { BlobSet } from "./tables.ts";
 import { show } from "./values.ts";

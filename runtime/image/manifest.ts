@@ -137,6 +137,13 @@ export interface LogSite extends PanicSite {
   level: LogLevel;
 }
 
+/**
+ * Temporaries (results by reference) lie behind the argument area, in levels: what runs inside a call into the host has the next one, so
+ * that the host may call the image again. The cursor counts from the first level's start.
+ */
+export const TEMPORARY_LEVEL_BYTES = 8192;
+export const TEMPORARY_LEVELS = 4;
+
 /** Where the host finds things in private memory; all below the image's own data. */
 export interface PrivateMemory {
   /** Pages of 64 KiB; the memory never grows. */
@@ -146,6 +153,6 @@ export interface PrivateMemory {
   /** Area for encoded arguments: the API library pushes them as a stack. */
   args: number;
   argsBytes: number;
-  /** Address of the temporaries' ring cursor (`u32`), saved and restored around calls into the host. */
+  /** Address of the temporaries' cursor (`u32`), moved to the next level for the time of a call into the host. */
   ringCursor: number;
 }

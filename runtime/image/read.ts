@@ -6,7 +6,7 @@
  * ```
  */
 import { VdsoError } from "../errors.ts";
-import { unpackManifest } from "./compact.ts";
+import { peekManifest, unpackManifest } from "./compact.ts";
 import { abiFingerprint, sha256 } from "./fingerprint.ts";
 import { MANIFEST_VERSION, type Manifest } from "./manifest.ts";
 import { Reader, SECTION_NAME, sections } from "./sections.ts";
@@ -60,12 +60,21 @@ export async function readImage(image: Uint8Array): Promise<Manifest> {
   return manifest;
 }
 
+/** What an attachment knows of its image. */
+export interface ImageFacts {
+  readonly fingerprint: string;
+  /** Address of the log level in private memory. */
+  readonly logLevel: number;
+  /** All of it; unpacked by the first call. */
+  manifest(): Manifest;
+}
+
 /**
- * The manifest of a compiled module, at once but without its checksum: for modules that `map` has verified before.
+ * The facts of a compiled module, at once but without its checksum: for modules that `map` has verified before.
  *
  * @throws VdsoError `ERR_VDSO_IMAGE_FOREIGN`, `ERR_VDSO_IMAGE_VERSION`, `ERR_VDSO_IMAGE_CORRUPT` - as for {@link readImage}.
  */
-export function manifestOf(module: WebAssembly.Module): Manifest {
+export function factsOf(module: WebAssembly.Module): ImageFacts {
   const [section] = WebAssembly.Module.customSections(module, SECTION_NAME);
   if (section === undefined) {
     throw new VdsoError(
@@ -73,7 +82,15 @@ export function manifestOf(module: WebAssembly.Module): Manifest {
       `expected an image, found a module without a section "${SECTION_NAME}"`,
     );
   }
-  return unpackManifest(new TextDecoder().decode(splitSection(new Uint8Array(section)).packed.slice()));
+  const packed = new TextDecoder().decode(splitSection(new Uint8Array(section)).packed.slice());
+  let manifest: Manifest | undefined;
+  return {
+    ...peekManifest(packed),
+    manifest() {
+      manifest ??= unpackManifest(packed);
+      return manifest;
+    },
+  };
 }
 
 function splitSection(contents: Uint8Array): { checksum: Uint8Array; packed: Uint8Array } {

@@ -27,7 +27,8 @@ export type VvarType =
   | { readonly kind: "scalar"; readonly scalar: Scalar }
   | { readonly kind: "enum"; readonly name: string }
   | { readonly kind: "struct"; readonly name: string }
-  | { readonly kind: "atomic"; readonly scalar: Scalar }
+  /** Of a scalar, or of an enum, which is an `i32`. */
+  | { readonly kind: "atomic"; readonly scalar: Scalar; readonly enum?: string }
   | { readonly kind: "pointer"; readonly target: string };
 
 /** The part of a manifest that gives names their meaning. */
@@ -71,7 +72,7 @@ export function parseType(text: string, names: TypeNames): ApiType {
   if (nullable) throw badType(text, "only string and API structs to be nullable");
   if (name === "void") return { kind: "void" };
   if (isScalar(name)) return { kind: "scalar", scalar: name };
-  if (names.enums.some((type) => type.name === name)) return { kind: "enum", name };
+  if (isEnum(name, names)) return { kind: "enum", name };
   if (names.interfaces.some((type) => type.name === name)) return { kind: "interface", name };
   if (names.layout.structs.some((struct) => struct.name === name)) return { kind: "vvar", name };
   throw badType(text, "a scalar, string, or a name that the manifest declares");
@@ -83,18 +84,21 @@ export function parseType(text: string, names: TypeNames): ApiType {
  * @throws VdsoError `ERR_VDSO_MANIFEST_TYPE` - the text is malformed or names nothing in the manifest.
  */
 export function parseVvarType(text: string, names: TypeNames): VvarType {
-  const generic = /^(Atomic|VPtr)<(\w+)>$/.exec(text);
+  const generic = /^(Atomic|VPtr)<([\w.$]+)>$/.exec(text);
   if (generic) {
     const inner = generic[2]!;
     if (generic[1] === "VPtr") return { kind: "pointer", target: inner };
     if (isScalar(inner)) return { kind: "atomic", scalar: inner };
-    throw badType(text, "Atomic<scalar>");
+    if (isEnum(inner, names)) return { kind: "atomic", scalar: "i32", enum: inner };
+    throw badType(text, "Atomic<T> of a scalar or an enum");
   }
   if (isScalar(text)) return { kind: "scalar", scalar: text };
-  if (names.enums.some((type) => type.name === text)) return { kind: "enum", name: text };
+  if (isEnum(text, names)) return { kind: "enum", name: text };
   if (names.layout.structs.some((struct) => struct.name === text)) return { kind: "struct", name: text };
   throw badType(text, "a scalar, Atomic<T>, VPtr<T>, or a name that the layout declares");
 }
+
+const isEnum = (text: string, { enums }: TypeNames): boolean => enums.some((type) => type.name === text);
 
 /** Bytes (and alignment) of a value in private memory; structs, strings, `Option` and `Result` are pointers there. */
 export function sizeOf(type: ApiType): number {

@@ -13,8 +13,7 @@
  */
 import { VdsoError } from "../errors.ts";
 import type { VdsoLibrary } from "../image/library.ts";
-import type { Manifest } from "../image/manifest.ts";
-import { manifestOf } from "../image/read.ts";
+import { factsOf, type ImageFacts } from "../image/read.ts";
 import { checkEngine } from "../platform/engine.ts";
 import { checkHandle, type VdsoHandle } from "./handle.ts";
 import { checkHeader, claimPid } from "./header.ts";
@@ -57,13 +56,13 @@ export function attach<Api, Host>(
   checkEngine();
   checkLibrary(library);
   checkHandle(handle);
-  const manifest = checkFingerprint(library, handle);
+  const facts = checkFingerprint(library, handle);
   checkHeader(handle, library.vvarBytes);
   // Asked before a pid is taken: whoever is refused leaves the vVAR as it was.
   if (options.logLevel !== undefined) levelNumber(options.logLevel);
   const host = checkHost(library, options.host ?? {});
   const pid = claimPid(handle.memory, handle.name, options.pid);
-  const instance = new Instance(library, handle, manifest, pid, host, options);
+  const instance = new Instance(library, handle, facts, pid, host, options);
   instance.run("processInit", pid);
   const api = library.bind(instance);
   instances.set(api as object, instance);
@@ -126,7 +125,7 @@ export function checkLibrary(value: unknown): asserts value is VdsoLibrary {
   }
 }
 
-function checkFingerprint(library: VdsoLibrary, handle: VdsoHandle): Manifest {
+function checkFingerprint(library: VdsoLibrary, handle: VdsoHandle): ImageFacts {
   if (library.name !== handle.name || library.fingerprint !== handle.fingerprint) {
     throw new VdsoError(
       "ERR_VDSO_FINGERPRINT",
@@ -134,14 +133,14 @@ function checkFingerprint(library: VdsoLibrary, handle: VdsoHandle): Manifest {
         `found that of ${library.name} with ${library.fingerprint}`,
     );
   }
-  const manifest = manifestOf(handle.module);
-  if (manifest.fingerprint !== handle.fingerprint) {
+  const facts = factsOf(handle.module);
+  if (facts.fingerprint !== handle.fingerprint) {
     throw new VdsoError(
       "ERR_VDSO_FINGERPRINT",
-      `${handle.name}: expected a module with the handle's fingerprint ${handle.fingerprint}, found ${manifest.fingerprint}`,
+      `${handle.name}: expected a module with the handle's fingerprint ${handle.fingerprint}, found ${facts.fingerprint}`,
     );
   }
-  return manifest;
+  return facts;
 }
 
 /**

@@ -4,7 +4,8 @@
  */
 import { formatSite, type SiteArgument, type SourceSite, VdsoError, VdsoPanic } from "../errors.ts";
 import type { LibraryRuntime, VdsoLibrary } from "../image/library.ts";
-import { type Manifest, START_EXPORT } from "../image/manifest.ts";
+import { START_EXPORT } from "../image/manifest.ts";
+import type { ImageFacts } from "../image/read.ts";
 import type { VdsoHandle } from "./handle.ts";
 import { HostObjects } from "./host-objects.ts";
 import { consoleLogger, DEFAULT_LOG_LEVEL, type Logger, type LogThreshold, levelNumber } from "./logger.ts";
@@ -33,10 +34,12 @@ export class Instance implements LibraryRuntime {
   readonly memory: WebAssembly.Memory;
   readonly vvar: SharedArrayBuffer;
   readonly host: Implementations;
-  readonly manifest: Manifest;
+  /** Of the image. */
+  readonly name: string;
   readonly pid: number;
   dead: VdsoError | undefined;
 
+  readonly #facts: Pick<ImageFacts, "logLevel" | "manifest">;
   readonly #objects = new HostObjects();
   readonly #log: Logger;
   readonly #onPanic: ((error: VdsoError) => void) | undefined;
@@ -47,12 +50,13 @@ export class Instance implements LibraryRuntime {
   constructor(
     library: VdsoLibrary,
     handle: VdsoHandle,
-    manifest: Manifest,
+    facts: Pick<ImageFacts, "logLevel" | "manifest">,
     pid: number,
     host: Implementations,
     options: InstanceOptions,
   ) {
-    this.manifest = manifest;
+    this.name = handle.name;
+    this.#facts = facts;
     this.pid = pid;
     this.vvar = handle.memory.buffer as unknown as SharedArrayBuffer;
     this.host = host;
@@ -69,7 +73,9 @@ export class Instance implements LibraryRuntime {
       });
     }
     this.memory = exports["memory"] as WebAssembly.Memory;
-    for (const { name } of manifest.exports) this.exports[name] = exports[name] as CallableFunction;
+    for (const [name, member] of Object.entries(exports)) {
+      if (typeof member === "function" && name !== START_EXPORT) this.exports[name] = member;
+    }
     this.setLogLevel(level);
     try {
       (exports[START_EXPORT] as CallableFunction | undefined)?.();
@@ -79,7 +85,7 @@ export class Instance implements LibraryRuntime {
   }
 
   setLogLevel(level: number): void {
-    new DataView(this.memory.buffer).setUint32(this.manifest.private.logLevel, level, true);
+    new DataView(this.memory.buffer).setUint32(this.#facts.logLevel, level, true);
   }
 
   /** Calls an export with a meaning of its own; does nothing when the image has none of that name. */
@@ -98,7 +104,7 @@ export class Instance implements LibraryRuntime {
     if ((typeof object !== "object" && typeof object !== "function") || object === null) {
       throw new VdsoError(
         "ERR_VDSO_INTERFACE",
-        `${this.manifest.name}: expected an object that implements ${interfaceName}, found ${show(object)}`,
+        `${this.name}: expected an object that implements ${interfaceName}, found ${show(object)}`,
       );
     }
     for (const method of methods) {
@@ -106,7 +112,7 @@ export class Instance implements LibraryRuntime {
       if (typeof member !== "function") {
         throw new VdsoError(
           "ERR_VDSO_INTERFACE",
-          `${this.manifest.name}: expected a function as ${interfaceName}#${method}, found ${show(member)}`,
+          `${this.name}: expected a function as ${interfaceName}#${method}, found ${show(member)}`,
         );
       }
     }
@@ -124,7 +130,7 @@ export class Instance implements LibraryRuntime {
   }
 
   badArgument(fn: string, parameter: string, expected: string, found: unknown): never {
-    const name = this.manifest.name;
+    const name = this.name;
     if (/[.#]/.test(fn)) {
       throw new VdsoError(
         "ERR_VDSO_HOST_RESULT",
@@ -138,19 +144,19 @@ export class Instance implements LibraryRuntime {
   }
 
   badNull(where: string): never {
-    throw new VdsoError("ERR_VDSO_NULL", `${this.manifest.name}: expected a value from ${where}, found null`);
+    throw new VdsoError("ERR_VDSO_NULL", `${this.name}: expected a value from ${where}, found null`);
   }
 
   trapped(error: unknown): unknown {
     if (this.dead !== undefined || !isTrap(error)) return error;
-    const trap = new VdsoError("ERR_VDSO_TRAP", `${this.manifest.name}: expected no trap, found: ${error.message}`, {
+    const trap = new VdsoError("ERR_VDSO_TRAP", `${this.name}: expected no trap, found: ${error.message}`, {
       cause: error,
     });
     return this.#die(trap);
   }
 
   #imports(vvar: WebAssembly.Memory): Record<string, WebAssembly.ImportValue> {
-    const { panics, logs, name: vdso } = this.manifest;
+    const vdso = this.name;
     const collect = (value: SiteArgument): void => void this.#args.push(value);
     const take = (): readonly SiteArgument[] => {
       const args = this.#args;
@@ -163,12 +169,12 @@ export class Instance implements LibraryRuntime {
     return {
       vvar,
       panic: (site: number) => {
-        const found = panics[site] ?? { message: `panic ${site}`, ...RUNTIME_SITE };
+        const found = this.#facts.manifest().panics[site] ?? { message: `panic ${site}`, ...RUNTIME_SITE };
         throw this.#panic(found.message, take(), found);
       },
       log: (site: number) => {
         const args = take();
-        const found = logs[site];
+        const found = this.#facts.manifest().logs[site];
         if (found) this.#log[found.level]?.(formatSite(found.message, args), { ...found, vdso, args });
       },
       argI: (value: bigint) => collect(compact(value)),
@@ -184,7 +190,7 @@ export class Instance implements LibraryRuntime {
   }
 
   #panic(template: string, args: readonly SiteArgument[], { file, line, column }: SourceSite): VdsoError {
-    return this.#die(new VdsoPanic(this.manifest.name, template, args, { file, line, column }));
+    return this.#die(new VdsoPanic(this.name, template, args, { file, line, column }));
   }
 
   /** From here on the process is dead for this image: whatever it held may be half done. */
@@ -193,7 +199,7 @@ export class Instance implements LibraryRuntime {
     const refuse = (): never => {
       throw new VdsoError(
         "ERR_VDSO_DEAD",
-        `${this.manifest.name}: expected a live attachment, found one that died: ${error.message}`,
+        `${this.name}: expected a live attachment, found one that died: ${error.message}`,
         {
           cause: error,
         },

@@ -84,8 +84,9 @@ export async function map<Api, Host>(
   writeHeader(memory, fingerprint, options.managed ?? false);
 
   const host = lenientHost(library, options.host ?? {});
+  const facts = { logLevel: manifest.private.logLevel, manifest: () => manifest };
   const instantiate = (): Instance =>
-    new Instance(library, handle, manifest, KERNEL_PID, host, { process: "kernel", ...options });
+    new Instance(library, handle, facts, KERNEL_PID, host, { process: "kernel", ...options });
   let instance: Instance | undefined = instantiate();
   try {
     instance.run("init");

@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { VdsoError } from "../../runtime/errors.ts";
-import { packManifest, unpackManifest } from "../../runtime/image/compact.ts";
+import { packManifest, peekManifest, unpackManifest } from "../../runtime/image/compact.ts";
 import { abiFingerprint, sha256 } from "../../runtime/image/fingerprint.ts";
 import type { Manifest } from "../../runtime/image/manifest.ts";
-import { manifestOf, readImage } from "../../runtime/image/read.ts";
+import { factsOf, readImage } from "../../runtime/image/read.ts";
 import { writeImage } from "../../runtime/image/write.ts";
 import { expectCode } from "../expect-code.ts";
 import { assemble, buildSample, SAMPLE_WAT, type Sample, sampleManifest } from "../loader/sample.ts";
@@ -43,12 +43,20 @@ describe("the compacted manifest", () => {
     expect(unpackManifest(packManifest(manifest))).toStrictEqual(manifest);
   });
 
+  test.each([0, 1, 3])("shows its fingerprint and log level without being unpacked, with %i features", (count) => {
+    const features = Array.from({ length: count }, (_, index) => `feature${index}`);
+    const manifest: Manifest = { ...sampleManifest(), fingerprint: "0123456789abcdef", features };
+    const { logLevel } = manifest.private;
+    expect(peekManifest(packManifest(manifest))).toEqual({ fingerprint: "0123456789abcdef", logLevel });
+  });
+
   test("takes less than half of the plain JSON", () => {
     expect(packManifest(sample.manifest).length).toBeLessThan(JSON.stringify(sample.manifest).length / 2);
   });
 
   test.each(["", "{}", "[]", "[1]", '["a","b"', '["a",99]', "null"])("is refused when it is %j", async (text) => {
     await expectCode("ERR_VDSO_IMAGE_CORRUPT", () => unpackManifest(text));
+    await expectCode("ERR_VDSO_IMAGE_CORRUPT", () => peekManifest(text));
   });
 
   test("is refused with a value too many or too few", async () => {
@@ -61,7 +69,12 @@ describe("the compacted manifest", () => {
 describe("an image", () => {
   test("says what was written into it", async () => {
     expect(await readImage(sample.image)).toStrictEqual(sample.manifest);
-    expect(manifestOf(new WebAssembly.Module(sample.image))).toStrictEqual(sample.manifest);
+    const facts = factsOf(new WebAssembly.Module(sample.image));
+    expect(facts.manifest()).toStrictEqual(sample.manifest);
+    expect([facts.fingerprint, facts.logLevel]).toEqual([
+      sample.manifest.fingerprint,
+      sample.manifest.private.logLevel,
+    ]);
   });
 
   test("is the same to the byte each time", async () => {
@@ -90,7 +103,7 @@ describe("an image", () => {
   test("is refused with a code of its own when it is foreign WebAssembly", async () => {
     await expectCode("ERR_VDSO_IMAGE_FOREIGN", () => readImage(module));
     const empty = new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
-    await expectCode("ERR_VDSO_IMAGE_FOREIGN", () => manifestOf(empty));
+    await expectCode("ERR_VDSO_IMAGE_FOREIGN", () => factsOf(empty));
   });
 
   test("is refused with a code of its own when it has another manifest version", async () => {

@@ -46,12 +46,13 @@ describe("type texts of the API", () => {
 describe("type texts of the vVAR", () => {
   test("name atomics and pointers", () => {
     expect(parseVvarType("Atomic<u64>", names)).toEqual({ kind: "atomic", scalar: "u64" });
+    expect(parseVvarType("Atomic<Mode>", names)).toEqual({ kind: "atomic", scalar: "i32", enum: "Mode" });
     expect(parseVvarType("VPtr<VvarData>", names)).toEqual({ kind: "pointer", target: "VvarData" });
     expect(parseVvarType("VvarData", names)).toEqual({ kind: "struct", name: "VvarData" });
     expect(parseVvarType("Mode", names)).toEqual({ kind: "enum", name: "Mode" });
   });
 
-  test.each(["string", "Atomic<Mode>", "Option<u8>", "Snapshot"])("are refused when they are %j", async (text) => {
+  test.each(["string", "Atomic<VvarData>", "Option<u8>", "Snapshot"])("are refused when they are %j", async (text) => {
     await expectCode("ERR_VDSO_MANIFEST_TYPE", () => parseVvarType(text, names));
   });
 });

@@ -1,11 +1,12 @@
 /**
  * Private memory for values that cross the API by reference: `Option`, `Result`, API structs, strings read from the vVAR.
  *
- *   16         20           24                      1024            9216                  25600
- *   | logLevel | ringCursor | nothing: always zeros | arguments ... | ring of temporaries | the image's own data ...
+ *   16         20           24                      1024            16384                                     49152
+ *   | logLevel | ringCursor | nothing: always zeros | arguments ... | temporaries: 4 levels of 8 KiB          | the image's own data ...
  *
- * Temporaries live in a ring, so nothing is ever freed and loops need no care: a value stays intact until 16 KiB of younger ones have
- * been made. The arguments are written by the API library. (runtime/build/link.ts knows the same addresses.)
+ * Temporaries live in a ring, so nothing is ever freed and loops need no care: a value stays intact until 8 KiB of younger ones have
+ * been made. Each call into the host starts the next level, and ends it: what a host function makes the image do, by calling it again,
+ * overwrites nothing. Arguments and levels are the API library's work. (runtime/build/link.ts knows the same addresses.)
  */
 const RING_CURSOR: usize = 20;
 
@@ -15,16 +16,24 @@ const RING_CURSOR: usize = 20;
 @inline
 export const __NOTHING: usize = 24;
 
-const RING: usize = 9216;
-const RING_BYTES: usize = 16384;
+const RING: usize = 16384;
+const LEVEL_BYTES: usize = 8192;
+const RING_BYTES: usize = 4 * LEVEL_BYTES;
 
-/** Room for `bytes` bytes (at most 8 KiB), aligned to 8. */
+/** Room for `bytes` bytes (less than 8 KiB), aligned to 8. */
 // @ts-ignore: decorator
 @global
 export function __temporary(bytes: usize): usize {
   const size = (bytes + 7) & ~7;
   let at = <usize>load<u32>(RING_CURSOR);
-  if (at + size > RING_BYTES) at = 0;
+  // Not to the last byte: the cursor would be in the next level.
+  if ((at & (LEVEL_BYTES - 1)) + size >= LEVEL_BYTES) at = startOfLevel(at);
   store<u32>(RING_CURSOR, <u32>(at + size));
   return RING + at;
+}
+
+function startOfLevel(at: usize): usize {
+  // Where there is no further level, the API library puts the cursor to where no value fits.
+  if (at >= RING_BYTES) throw new Error("image and host call each other too deep: no room for temporaries");
+  return at & ~(LEVEL_BYTES - 1);
 }

@@ -96,6 +96,17 @@ export class Constants {
     return undefined;
   }
 
+  /** Like {@link count}, for what need not be constant. */
+  tryCount(expression: asc.Expression, source: asc.Source): number | undefined {
+    try {
+      const value = this.expression(expression, source);
+      return typeof value === "bigint" && value >= 0n && value < 2n ** 32n ? Number(value) : undefined;
+    } catch (error) {
+      if (error instanceof NotConstant) return undefined;
+      throw error;
+    }
+  }
+
   /** Names and values of an enum. */
   enumValues({ node, source }: Found<asc.EnumDeclaration>): [string, number][] {
     const values: [string, number][] = [];

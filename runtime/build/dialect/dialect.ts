@@ -2,12 +2,14 @@
 import { type ApiStructLayout, rewriteApiStructs } from "./api-structs.ts";
 import type { asc } from "./asc.ts";
 import { type ConstantOptions, Constants } from "./constants.ts";
+import { checkDecorators } from "./decorators.ts";
+import { markEndlessLoops } from "./endless-loops.ts";
 import { type HostClass, rewriteHostInterfaces } from "./host-interfaces.ts";
 import { Layouts } from "./layout.ts";
+import { privateArrayBytes } from "./private-memory.ts";
 import { Scope } from "./scope.ts";
 import { Sites } from "./sites.ts";
 import { Tree } from "./tree.ts";
-import { fillTypeArguments } from "./type-arguments.ts";
 import { refuseUnsupported } from "./unsupported.ts";
 import { refuseNewVvar, rewriteVvarClasses } from "./vvar-classes.ts";
 
@@ -20,6 +22,8 @@ export interface Dialect {
   readonly sites: Sites;
   readonly apiStructs: ReadonlyMap<asc.ClassDeclaration, ApiStructLayout>;
   readonly hosts: ReadonlyMap<asc.ClassDeclaration, HostClass>;
+  /** Private memory for what is made at the start. */
+  readonly privateBytes: number;
 }
 
 /** Lowers the dialect to AssemblyScript, in place. Errors are collected in `tree.diagnostics`. */
@@ -27,16 +31,18 @@ export function lower(parser: asc.Parser, options: ConstantOptions & { readonly 
   const tree = new Tree(parser);
   const scope = new Scope(tree.sources);
   refuseUnsupported(tree);
+  checkDecorators(tree);
   const constants = new Constants(tree, scope, options);
   constants.run();
   const layouts = new Layouts(tree, scope, constants);
   layouts.run();
   refuseNewVvar(tree, layouts);
+  const privateBytes = privateArrayBytes(tree, scope, constants);
   const sites = new Sites(tree, scope, options.log);
   sites.run();
-  fillTypeArguments(tree);
+  markEndlessLoops(tree);
   const apiStructs = rewriteApiStructs(tree, scope);
   const hosts = rewriteHostInterfaces(tree, scope);
   rewriteVvarClasses(tree, layouts, sites);
-  return { tree, scope, constants, layouts, sites, apiStructs, hosts };
+  return { tree, scope, constants, layouts, sites, apiStructs, hosts, privateBytes };
 }

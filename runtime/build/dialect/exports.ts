@@ -135,7 +135,9 @@ class Collector {
       return undefined;
     }
     if ((name === "Option" || name === "Result") && type instanceof asc.NamedTypeNode && !nullable) {
-      const parts = (type.typeArguments ?? []).map((part) => this.type(part, source, use, false));
+      const parts = (type.typeArguments ?? []).map((part, i) =>
+        this.type(part, source, use, name === "Result" && i === 0),
+      );
       if (parts.length === (name === "Option" ? 1 : 2))
         return parts.includes(undefined) ? undefined : `${name}<${parts.join(",")}>`;
     }

@@ -3,9 +3,9 @@
  * into the image.
  */
 import { LOG_LEVELS, type LogLevel, type LogSite, type PanicSite } from "../../image/manifest.ts";
-import { asc } from "./asc.ts";
+import { asc, tables, toBigInt } from "./asc.ts";
 import type { Scope } from "./scope.ts";
-import { calledMember, calledName, place, rewrite, type Tree, textOf } from "./tree.ts";
+import { calledMember, calledName, place, rewrite, type Tree, textOf, walk } from "./tree.ts";
 
 export class Sites {
   readonly panics: PanicSite[] = [];
@@ -27,31 +27,111 @@ export class Sites {
 
   /** Rewrites the author's sources. Comes before code is generated into them. */
   run(): void {
-    for (const source of this.tree.sources) rewrite(source, (node) => this.replace(node, source));
+    for (const source of this.tree.sources) {
+      rewrite(source, (node) => this.replace(node, source));
+      walk(source, (node) => this.refuseValue(node, source));
+    }
   }
 
   private replace(node: asc.Node, source: asc.Source): asc.Node {
     if (node instanceof asc.ThrowStatement) return this.throwStatement(node);
-    if (node instanceof asc.ExpressionStatement && node.expression instanceof asc.CallExpression) {
-      const call = node.expression;
-      if (calledName(call) === "panic" && !this.scope.lookup(source, "panic")) return this.panicStatement(call);
-      const member = calledMember(call);
-      if (member?.[0] === "log" && !this.scope.lookup(source, "log")) return this.logStatement(call, member[1]);
-      return node;
+    if (node instanceof asc.ReturnStatement && node.value) {
+      return this.isCall(node.value, "panic", source) ? this.panicStatement(node.value) : node;
     }
-    if (node instanceof asc.CallExpression && calledName(node) === "assert" && !this.scope.lookup(source, "assert")) {
-      return this.assertCall(node);
-    }
+    if (node instanceof asc.TernaryExpression) return this.ternary(node, source);
+    if (node instanceof asc.ExpressionStatement) return this.statement(node, source);
+    if (this.isCall(node, "assert", source)) return this.assertCall(node);
     return node;
+  }
+
+  private statement(statement: asc.ExpressionStatement, source: asc.Source): asc.Node {
+    const { expression } = statement;
+    if (this.isCall(expression, "panic", source)) return this.panicStatement(expression);
+    if (this.isLog(expression, source)) return this.logStatement(expression);
+    const call = expression instanceof asc.CallExpression ? expression : undefined;
+    const asserted = call && calledName(call) === "__assert" ? call.args : undefined;
+    const [condition, site] = asserted ?? [];
+    if (call !== undefined && condition !== undefined && site !== undefined) {
+      // An if, because the compiler learns from it that a value is not null.
+      return this.unless(condition, `__panic(${textOfSite(site)}); unreachable();`, call.range);
+    }
+    // found || panic("...")
+    if (expression instanceof asc.BinaryExpression && this.isCall(expression.right, "panic", source)) {
+      const { Ampersand_Ampersand, Bar_Bar } = tables.Token;
+      const isOr = (expression.operator as number) === Bar_Bar;
+      if (isOr || (expression.operator as number) === Ampersand_Ampersand) {
+        return this.branch(expression.left, isOr, this.panicStatement(expression.right), statement.range);
+      }
+    }
+    return statement;
+  }
+
+  private isCall(node: asc.Node, name: string, source: asc.Source): node is asc.CallExpression {
+    return node instanceof asc.CallExpression && calledName(node) === name && !this.scope.lookup(source, name);
+  }
+
+  private isLog(node: asc.Node, source: asc.Source): node is asc.CallExpression {
+    return node instanceof asc.CallExpression && calledMember(node)?.[0] === "log" && !this.scope.lookup(source, "log");
+  }
+
+  /** What is left of panics and log lines stands where a value is wanted. */
+  private refuseValue(node: asc.Node, source: asc.Source): void {
+    if (this.isCall(node, "panic", source)) {
+      const help = 'write if (...) panic("...") as a statement of its own';
+      this.tree.error(node, "ERR_VDSO_PANIC_VALUE", "panic has no value", help);
+    } else if (this.isLog(node, source)) {
+      this.tree.error(node, "ERR_VDSO_PANIC_VALUE", "a log line has no value", "write it as a statement of its own");
+    }
+  }
+
+  /** `n > 0 ? n : panic("...")`: the panicking side takes the other's type by ending in it; it is never reached. */
+  private ternary(node: asc.TernaryExpression, source: asc.Source): asc.Node {
+    if (this.isCall(node.ifElse, "panic", source)) node.ifElse = this.panicExpression(node.ifElse, node.ifThen);
+    else if (this.isCall(node.ifThen, "panic", source)) node.ifThen = this.panicExpression(node.ifThen, node.ifElse);
+    return node;
+  }
+
+  private panicExpression(call: asc.CallExpression, typed: asc.Expression): asc.Expression {
+    const block = this.panicStatement(call);
+    const steps = block.statements.flatMap((step) =>
+      step instanceof asc.ExpressionStatement ? [step.expression] : [],
+    );
+    return asc.Node.createCommaExpression([...steps.slice(0, -1), typed], call.range);
+  }
+
+  private unless(condition: asc.Expression, then: string, range: asc.Range): asc.Node {
+    return this.branch(condition, true, this.block([], then, range), range);
+  }
+
+  /** `if (condition) then`, or `if (!condition) then`. */
+  private branch(condition: asc.Expression, negated: boolean, then: asc.Statement, range: asc.Range): asc.Node {
+    const [made] = this.tree.statements(negated ? "if (!(0)) {}" : "if (0) {}", range);
+    if (!(made instanceof asc.IfStatement)) throw new Error("not an if");
+    if (made.condition instanceof asc.UnaryPrefixExpression) made.condition.operand = condition;
+    else made.condition = condition;
+    made.ifTrue = then;
+    return made;
   }
 
   private assertCall(call: asc.CallExpression): asc.Node {
     const [condition, messageNode] = call.args;
-    if (condition === undefined) return call;
+    if (condition === undefined) {
+      this.tree.error(
+        call,
+        "ERR_VDSO_MESSAGE",
+        "assert needs a condition",
+        'write assert(n > 0, "n must be positive")',
+      );
+      return call;
+    }
     const text = messageNode === undefined ? `assertion failed: ${textOf(condition)}` : literal(messageNode);
     if (text === undefined) {
       this.refuseMessage(messageNode ?? call, call);
       return condition;
+    }
+    if (call.args.length > 2) {
+      const help = 'write if (!(...)) panic("... {}", value)';
+      this.tree.error(call, "ERR_VDSO_MESSAGE", "assert takes no values for its message", help);
     }
     const site = this.panic(text, call);
     call.expression = this.tree.expression("__assert", call.range);
@@ -72,14 +152,15 @@ export class Sites {
     return this.block([], `__panic(${this.panic(text, statement)}); unreachable();`, statement.range);
   }
 
-  private panicStatement(call: asc.CallExpression): asc.Node {
+  private panicStatement(call: asc.CallExpression): asc.BlockStatement {
     const [messageNode, ...args] = call.args;
     const text = messageNode && literal(messageNode);
     if (text === undefined) return this.refuseMessage(messageNode ?? call, call);
     return this.block(args, `__panic(${this.panic(text, call)}); unreachable();`, call.range);
   }
 
-  private logStatement(call: asc.CallExpression, level: string): asc.Node {
+  private logStatement(call: asc.CallExpression): asc.Node {
+    const level = calledMember(call)?.[1] ?? "";
     const index = LOG_LEVELS.indexOf(level as LogLevel);
     if (index < 0) {
       this.tree.error(
@@ -114,12 +195,16 @@ export class Sites {
     return made;
   }
 
-  private refuseMessage(node: asc.Node, whole: asc.Node): asc.Node {
+  private refuseMessage(node: asc.Node, whole: asc.Node): asc.BlockStatement {
     const help =
       'the text stays outside the image: write "... {} ..." and pass the values behind it, as in panic("... {}", n)';
     this.tree.error(node, "ERR_VDSO_MESSAGE", "the message must be one literal text in quotes", help);
     return this.block([], "unreachable();", whole.range);
   }
+}
+
+function textOfSite(node: asc.Expression): string {
+  return node instanceof asc.IntegerLiteralExpression ? String(toBigInt(node.value)) : "0";
 }
 
 function literal(node: asc.Expression): string | undefined {

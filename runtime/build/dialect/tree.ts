@@ -26,7 +26,11 @@ export class Tree {
   }
 
   error(node: asc.Node, code: string, message: string, help?: string): void {
-    this.diagnostics.push(diagnosticAt(node.range, "error", code, message, help));
+    const made = diagnosticAt(node.range, "error", code, message, help);
+    // The compiler comes by some nodes several times.
+    const same = ({ file, line, column, message: said }: Diagnostic): boolean =>
+      file === made.file && line === made.line && column === made.column && said === message;
+    if (!this.diagnostics.some(same)) this.diagnostics.push(made);
   }
 
   /**

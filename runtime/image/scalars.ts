@@ -1,5 +1,5 @@
 /** The scalar types: their widths, and how their values lie in memory and cross the boundary of WebAssembly. */
-import type { Scalar } from "../image/manifest.ts";
+import type { Scalar } from "./manifest.ts";
 
 /** A value as it crosses the boundary of WebAssembly. */
 export type Raw = number | bigint;

@@ -1,0 +1,157 @@
+/**
+ * The few places where the compiler itself has to know the dialect, because only it knows the types:
+ *
+ * - `Option.none()`, `Result.ok(x)`: type arguments come from the type that is expected there,
+ * - failures of the language's own checks (a null, an index, the end of memory) become panics with a site, as the author's own do:
+ *   without strings in the image,
+ * - an error inside the helper library is shown where the author called it.
+ *
+ * The hooks stand on the compiler's class, since a transform never sees its instance; they do nothing for programs of others.
+ */
+import { asc } from "./asc.ts";
+import type { Sites } from "./sites.ts";
+import { calledMember, type Tree, textOf } from "./tree.ts";
+import { VOID_RESULT } from "./void-results.ts";
+
+interface Run {
+  readonly tree: Tree;
+  readonly sites: Sites;
+}
+
+/** What the hooks use of the compiler; its types hide some of it. */
+interface Compiler {
+  readonly program: asc.Program;
+  readonly resolver: asc.Resolver;
+  readonly module: { unreachable(): number; i32(value: number): number };
+  readonly diagnostics: asc.DiagnosticMessage[];
+  currentType: asc.Type;
+  currentFlow: asc.Flow;
+  compileCallExpression(call: asc.CallExpression, contextualType: asc.Type, constraints: number): number;
+  compileCallDirect(
+    instance: asc.Function,
+    args: asc.Expression[],
+    at: asc.Node,
+    self: number,
+    constraints: number,
+  ): number;
+  compileStatement(statement: asc.Statement): number;
+  ensureStaticString(text: string): number;
+  makeAbort(message: asc.Expression | null, at: asc.Node): number;
+  makeStaticAbort(message: number, at: asc.Node): number;
+  makeRuntimeNonNullCheck(expression: number, type: asc.Type, at: asc.Node): number;
+}
+
+const runs = new WeakMap<asc.Program, Run>();
+const compiler = asc.Compiler.prototype as unknown as Compiler;
+const { compileCallExpression, ensureStaticString, makeAbort, makeStaticAbort, makeRuntimeNonNullCheck } = compiler;
+
+/** Makes the compiler know the dialect when it compiles this program. */
+export function hookCompiler(program: asc.Program, run: Run): void {
+  runs.set(program, run);
+}
+
+compiler.compileCallExpression = function (call, contextualType, constraints) {
+  const run = runs.get(this.program);
+  if (run === undefined) return compileCallExpression.call(this, call, contextualType, constraints);
+  const known = this.diagnostics.length;
+  const made =
+    wrapperCall(this, run, call, contextualType, constraints) ??
+    compileCallExpression.call(this, call, contextualType, constraints);
+  if (!isLibrary(call)) {
+    for (const message of this.diagnostics.slice(known)) {
+      if (message.range?.source && isLibrary({ range: message.range })) message.range = call.range;
+    }
+  }
+  return made;
+};
+
+const CLASSES = ["~lib/vdso/option/Option", "~lib/vdso/option/Result", `~lib/vdso/option/${VOID_RESULT}`];
+
+/** `Option.none()` and the like without type arguments. Undefined when the call is something else. */
+function wrapperCall(
+  compiler: Compiler,
+  { tree }: Run,
+  call: asc.CallExpression,
+  contextualType: asc.Type,
+  constraints: number,
+): number | undefined {
+  const [object, member] = calledMember(call) ?? [];
+  if (call.typeArguments !== null || member === undefined || (object !== "Option" && object !== "Result"))
+    return undefined;
+  const named = compiler.currentFlow.lookup(object) ?? compiler.program.lookup(object);
+  if (!(named instanceof asc.ClassPrototype) || !CLASSES.includes(named.internalName)) return undefined;
+  const expected = compiler.currentFlow && contextualType.getClass();
+  if (expected && CLASSES.includes(expected.prototype.internalName) && expected.prototype.name.endsWith(object)) {
+    const prototype = expected.prototype.getMember(member);
+    if (!(prototype instanceof asc.FunctionPrototype)) return undefined;
+    const instance = compiler.resolver.resolveFunction(prototype, expected.typeArguments);
+    return instance
+      ? compiler.compileCallDirect(instance, call.args, call, 0, constraints)
+      : compiler.module.unreachable();
+  }
+  if (object === "Option" && member === "some") return undefined;
+  const help = `write ${object}.${member}<${object === "Option" ? "u32" : "u32, Mode"}>(...) with its types`;
+  tree.error(
+    call,
+    "ERR_VDSO_TYPE_ARGUMENTS",
+    `what ${textOf(call.expression)}(...) is of cannot be told from here`,
+    help,
+  );
+  return compiler.module.unreachable();
+}
+
+compiler.makeAbort = function (message, at) {
+  const run = runs.get(this.program);
+  const text = message === null ? `assertion failed: ${textOf(at)}` : literalOf(this, message);
+  return run === undefined || text === undefined ? makeAbort.call(this, message, at) : panic(this, run, text, at);
+};
+
+/** The check, whose message is not to be put into the image. */
+let checkedIn: Compiler | undefined;
+
+compiler.ensureStaticString = function (text) {
+  return checkedIn === this ? this.module.i32(0) : ensureStaticString.call(this, text);
+};
+
+compiler.makeStaticAbort = function (message, at) {
+  const run = runs.get(this.program);
+  if (run === undefined || checkedIn !== this) return makeStaticAbort.call(this, message, at);
+  return panic(this, run, `null where a value is needed: ${textOf(at)}`, at);
+};
+
+compiler.makeRuntimeNonNullCheck = function (expression, type, at) {
+  if (!runs.has(this.program)) return makeRuntimeNonNullCheck.call(this, expression, type, at);
+  checkedIn = this;
+  try {
+    return makeRuntimeNonNullCheck.call(this, expression, type, at);
+  } finally {
+    checkedIn = undefined;
+  }
+};
+
+function panic(compiler: Compiler, { tree, sites }: Run, message: string, at: asc.Node): number {
+  const before = { type: compiler.currentType, flow: compiler.currentFlow, checkedIn };
+  const [statement] = tree.statements(`{ __panic(${sites.panic(message, at)}); unreachable(); }`, at.range);
+  if (statement === undefined) throw new Error("not a statement");
+  // A flow of its own: what follows the check is reachable.
+  compiler.currentFlow = before.flow.fork();
+  checkedIn = undefined;
+  const made = compiler.compileStatement(statement);
+  compiler.currentFlow = before.flow;
+  compiler.currentType = before.type;
+  checkedIn = before.checkedIn;
+  return made;
+}
+
+/** The text of a message: a literal, or one of the library's constants. */
+function literalOf({ resolver, currentFlow }: Compiler, message: asc.Expression): string | undefined {
+  if (message instanceof asc.StringLiteralExpression) return message.value;
+  if (!(message instanceof asc.IdentifierExpression)) return undefined;
+  const found = resolver.lookupExpression(message, currentFlow);
+  const initializer = found instanceof asc.Global ? found.initializerNode : null;
+  return initializer instanceof asc.StringLiteralExpression ? initializer.value : undefined;
+}
+
+function isLibrary({ range }: { range: asc.Range }): boolean {
+  return range.source.normalizedPath.startsWith("~lib/");
+}
