@@ -9,7 +9,7 @@
  */
 import { libraryFiles, main } from "assemblyscript/asc";
 import type binaryen from "assemblyscript/binaryen";
-import type { Manifest } from "../image/manifest.ts";
+import { type Manifest, START_EXPORT } from "../image/manifest.ts";
 import { writeImage } from "../image/write.ts";
 import type { CompileInput, CompileResult } from "./contract.ts";
 import type { Diagnostic } from "./diagnostics.ts";
@@ -22,7 +22,7 @@ import { explain } from "./dialect/explain.ts";
 import { collectExports, type Docs, type Exports } from "./dialect/exports.ts";
 import { rewriteVoidResults } from "./dialect/void-results.ts";
 import { helperLibrary } from "./helper-library.ts";
-import { heapBase, link, PRIVATE, START } from "./link.ts";
+import { heapBase, link, PRIVATE } from "./link.ts";
 import { BUILDER } from "./version.ts";
 
 const ENTRY = "api.ts";
@@ -116,7 +116,7 @@ class Run {
       ...(wat ? ["--textFile", OUTPUT.wat] : []),
       ...(sourceMap ? ["--sourceMap"] : []),
       ...(mode === "release" ? ["-O3"] : ["--debug"]),
-      ...["--runtime", "stub", "--enable", "threads", "--exportStart", START, "--use", "abort=__abort"],
+      ...["--runtime", "stub", "--enable", "threads", "--exportStart", START_EXPORT, "--use", "abort=__abort"],
       ...["--initialMemory", pages, "--maximumMemory", pages, "--memoryBase", String(PRIVATE.dataStart)],
     ];
   }
@@ -143,7 +143,7 @@ class Run {
     const bytes = heapBase(module) + this.dialect.privateBytes + HEAP_BYTES;
     this.pagesWanted = Math.max(this.pagesWanted, Math.ceil(bytes / PAGE_BYTES));
     const names = this.exports?.functions.map(({ name }) => name) ?? [];
-    link(module, new Set([...names, "memory", START]), this.input.mode);
+    link(module, new Set([...names, "memory", START_EXPORT]), this.input.mode);
   }
 
   private diagnostics(): Diagnostic[] {

@@ -3,7 +3,7 @@
  * intrinsics) become the instructions that they stand for. The optimiser inlines them afterwards.
  */
 import binaryen from "assemblyscript/binaryen";
-import { TEMPORARY_LEVEL_BYTES, TEMPORARY_LEVELS } from "../image/manifest.ts";
+import { START_EXPORT, TEMPORARY_LEVEL_BYTES, TEMPORARY_LEVELS } from "../image/manifest.ts";
 
 /** Where things stand in private memory; vdso-src/helper/temporaries.ts has a picture. */
 export const PRIVATE = {
@@ -14,9 +14,6 @@ export const PRIVATE = {
   /** Behind the temporaries. */
   dataStart: 16384 + TEMPORARY_LEVELS * TEMPORARY_LEVEL_BYTES,
 } as const;
-
-/** Name of the export that runs the initialisers of private data that are not constant; absent where there are none. */
-export const START = "_initialize";
 
 /** Header word that a fence reads, modifies and writes. */
 const FENCE_WORD = 64;
@@ -148,7 +145,7 @@ export function link(m: Module, keep: ReadonlySet<string>, mode: "debug" | "rele
   m.runPasses(["memory-packing"]);
 
   for (const { name, value } of exportsOf(m)) {
-    if (!keep.has(name) || (name === START && isEmpty(m, value))) m.removeExport(name);
+    if (!keep.has(name) || (name === START_EXPORT && isEmpty(m, value))) m.removeExport(name);
     else if (value.endsWith(TRAMPOLINE)) {
       m.removeExport(name);
       m.addFunctionExport(value.slice(0, -TRAMPOLINE.length), name);

@@ -116,7 +116,7 @@ class Collector {
         tree.error(parameter, "ERR_VDSO_API_FORM", "there are no rest parameters", "export one function per count");
       }
       if (!parameter.initializer) return { name, type };
-      const value = constants.evaluate(parameter.initializer, source, `the default of '${name}'`);
+      const value = constants.evaluate(parameter.initializer, source, `the default of '${name}'`, type);
       return value === undefined ? { name, type } : { name, type, default: literalOf(value, type) };
     });
   }
