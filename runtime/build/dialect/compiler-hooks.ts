@@ -3,12 +3,12 @@
  *
  * - `Option.none()`, `Result.ok(x)`: type arguments come from the type that is expected there,
  * - failures of the language's own checks (a null, an index, the end of memory) become panics with a site, as the author's own do:
- *   without strings in the image,
+ *   without strings in the image; `throw 5` in lowered code is the panic of site 5, `throw null` is never reached,
  * - an error inside the helper library is shown where the author called it.
  *
  * The hooks stand on the compiler's class, since a transform never sees its instance; they do nothing for programs of others.
  */
-import { asc } from "./asc.ts";
+import { asc, toBigInt } from "./asc.ts";
 import type { Sites } from "./sites.ts";
 import { calledMember, type Tree, textOf } from "./tree.ts";
 import { VOID_RESULT } from "./void-results.ts";
@@ -22,7 +22,11 @@ interface Run {
 interface Compiler {
   readonly program: asc.Program;
   readonly resolver: asc.Resolver;
-  readonly module: { unreachable(): number; i32(value: number): number };
+  readonly module: {
+    unreachable(): number;
+    i32(value: number): number;
+    block(label: null, children: number[]): number;
+  };
   readonly diagnostics: asc.DiagnosticMessage[];
   currentType: asc.Type;
   currentFlow: asc.Flow;
@@ -102,8 +106,12 @@ function wrapperCall(
 
 compiler.makeAbort = function (message, at) {
   const run = runs.get(this.program);
+  if (run === undefined) return makeAbort.call(this, message, at);
+  const thrown = at instanceof asc.ThrowStatement ? at.value : undefined;
+  if (thrown instanceof asc.NullExpression) return this.module.unreachable();
+  if (thrown instanceof asc.IntegerLiteralExpression) return panic(this, run, Number(toBigInt(thrown.value)), at);
   const text = message === null ? `assertion failed: ${textOf(at)}` : literalOf(this, message);
-  return run === undefined || text === undefined ? makeAbort.call(this, message, at) : panic(this, run, text, at);
+  return text === undefined ? makeAbort.call(this, message, at) : panic(this, run, run.sites.panic(text, at), at);
 };
 
 /** The check, whose message is not to be put into the image. */
@@ -116,7 +124,7 @@ compiler.ensureStaticString = function (text) {
 compiler.makeStaticAbort = function (message, at) {
   const run = runs.get(this.program);
   if (run === undefined || checkedIn !== this) return makeStaticAbort.call(this, message, at);
-  return panic(this, run, `null where a value is needed: ${textOf(at)}`, at);
+  return panic(this, run, run.sites.panic(`null where a value is needed: ${textOf(at)}`, at), at);
 };
 
 compiler.makeRuntimeNonNullCheck = function (expression, type, at) {
@@ -129,9 +137,9 @@ compiler.makeRuntimeNonNullCheck = function (expression, type, at) {
   }
 };
 
-function panic(compiler: Compiler, { tree, sites }: Run, message: string, at: asc.Node): number {
+function panic(compiler: Compiler, { tree }: Run, site: number, at: asc.Node): number {
   const before = { type: compiler.currentType, flow: compiler.currentFlow, checkedIn };
-  const [statement] = tree.statements(`{ __panic(${sites.panic(message, at)}); unreachable(); }`, at.range);
+  const [statement] = tree.statements(`__panic(${site});`, at.range);
   if (statement === undefined) throw new Error("not a statement");
   // A flow of its own: what follows the check is reachable.
   compiler.currentFlow = before.flow.fork();
@@ -140,7 +148,7 @@ function panic(compiler: Compiler, { tree, sites }: Run, message: string, at: as
   compiler.currentFlow = before.flow;
   compiler.currentType = before.type;
   checkedIn = before.checkedIn;
-  return made;
+  return compiler.module.block(null, [made, compiler.module.unreachable()]);
 }
 
 /** The text of a message: a literal, or one of the library's constants. */

@@ -3,7 +3,7 @@ import type { Constant } from "../../image/manifest.ts";
 import { asc, tables } from "./asc.ts";
 import { Evaluator, NotConstant } from "./evaluate.ts";
 import type { Found, Scope } from "./scope.ts";
-import { calledMember, calledName, type Tree, textOf, typeName, walk } from "./tree.ts";
+import { calledMember, calledName, docComment, entryOf, type Tree, textOf, typeName, walk } from "./tree.ts";
 import {
   convert,
   defaultType,
@@ -30,6 +30,8 @@ export interface ConstantOptions {
 export class Constants {
   /** `config` constants by their configuration name, and exported constants of `api.ts`. */
   readonly table: Constant[] = [];
+  /** The author's comments on them. */
+  readonly docs: Record<string, string> = {};
   private readonly tree: Tree;
   private readonly scope: Scope;
   private readonly options: ConstantOptions;
@@ -60,7 +62,7 @@ export class Constants {
       if (!(node instanceof asc.VariableDeclaration) || !isConst(node)) continue;
       const value = this.tryValueOf({ node, source });
       if (value !== undefined && !this.table.some((constant) => constant.name === name)) {
-        this.table.push(entryOf(name, value, false));
+        this.enter(name, node, value, false);
       }
     }
   }
@@ -186,8 +188,14 @@ export class Constants {
         this.tree.error(call, "ERR_VDSO_CONFIG_VALUE", `${name} must be ${complaint}, found ${value}${origin}`);
       }
     }
-    this.table.push(entryOf(name, { type, value }, true));
+    this.enter(name, node, { type, value }, true);
     return this.replace(node, value, type);
+  }
+
+  private enter(name: string, node: asc.VariableDeclaration, value: Typed, config: boolean): void {
+    this.table.push(tableEntry(name, value, config));
+    const text = docComment(node);
+    if (text !== "") this.docs[name] = text;
   }
 
   private checkName(name: string, at: asc.Node, call: asc.CallExpression, node: asc.VariableDeclaration): void {
@@ -216,10 +224,10 @@ export class Constants {
   }
 
   private overrideOf(name: string): { text: string | undefined; origin: string } {
-    const option = this.options.config[name];
+    const option = entryOf(this.options.config, name);
     if (option !== undefined) return { text: option, origin: " (from the build's options)" };
     if (this.options.features.includes(name)) return { text: "true", origin: " (from the build's features)" };
-    const environment = this.options.env[name];
+    const environment = entryOf(this.options.env, name);
     if (environment !== undefined) return { text: environment, origin: " (from the environment)" };
     return { text: undefined, origin: "" };
   }
@@ -289,7 +297,7 @@ function isConst(node: asc.VariableDeclaration): boolean {
   return (node.flags & tables.CommonFlags.Const) !== 0;
 }
 
-function entryOf(name: string, { type, value }: Typed, config: boolean): Constant {
+function tableEntry(name: string, { type, value }: Typed, config: boolean): Constant {
   const shown = type === "usize" ? "u32" : type === "isize" ? "i32" : type;
   if (typeof value !== "bigint") return { name, type: shown, value, config };
   return { name, type: shown, value: integerOf(type)?.bits === 64 ? String(value) : Number(value), config };

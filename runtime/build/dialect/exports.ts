@@ -5,7 +5,7 @@ import { asc, tables } from "./asc.ts";
 import type { Dialect } from "./dialect.ts";
 import type { HostClass } from "./host-interfaces.ts";
 
-import { docComment, textOf, typeName } from "./tree.ts";
+import { docComment, entryOf, textOf, typeName } from "./tree.ts";
 
 /** The author's doc comments, for the API library's types. */
 export interface Docs {
@@ -53,6 +53,7 @@ class Collector {
     if (entry !== undefined) {
       for (const [name, { node, source }] of scope.exports(entry)) this.exported(name, node, source);
     }
+    Object.assign(this.docs.types, this.dialect.constants.docs);
     // An interface may be used only by functions that are not exported: every process supplies it all the same.
     for (const host of hosts.values()) this.interfaceOf(host);
     return {
@@ -94,7 +95,7 @@ class Collector {
     }
     const params = this.parameters(node.signature, source, `'${name}'`);
     const result = this.type(node.signature.returnType, source, `the result of '${name}'`, true);
-    const expected = LIFECYCLE[name];
+    const expected = entryOf(LIFECYCLE, name);
     if (expected !== undefined && (result !== "void" || params.map(({ type }) => type).join() !== expected.join())) {
       const form = `export function ${name}(${expected.length > 0 ? "pid: u32" : ""}): void`;
       tree.error(node.name, "ERR_VDSO_API_FORM", `'${name}' has another form than the runtime calls`, `write ${form}`);
@@ -125,7 +126,7 @@ class Collector {
     const { tree, scope, layouts, apiStructs, hosts } = this.dialect;
     const { type, source } = scope.resolveType(usedIn, written);
     const plain = typeName(type) ?? "";
-    const name = ALIASES[plain] ?? plain;
+    const name = entryOf(ALIASES, plain) ?? plain;
     const nullable = type.isNullable;
     const known = SCALARS.has(name) || name === "string" || (name === "void" && isResult);
     if (known && (!nullable || name === "string")) return nullable ? `${name}?` : name;

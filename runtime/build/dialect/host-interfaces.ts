@@ -73,7 +73,7 @@ function rewriteClass(tree: Tree, node: asc.ClassDeclaration, source: asc.Source
   }
   const { range } = node;
   source.statements.push(...tree.statements(imports, range));
-  const handle = "<u32>changetype<usize>(this)";
+  const handle = "<u32>$changetype<usize>(this)";
   const made = tree.classText(
     `@unmanaged @final class X { ${methods} @inline retain(): void { __retain(${handle}); } ` +
       `@inline release(): void { __release(${handle}); } }`,
@@ -104,7 +104,7 @@ function importText(owner: string, method: HostFunctionNode): string {
 function methodText(owner: string, method: HostFunctionNode): string {
   const list = parameters(method);
   const args = list.map(({ name }) => name);
-  if (!method.isStatic) args.unshift("<u32>changetype<usize>(this)");
+  if (!method.isStatic) args.unshift("<u32>$changetype<usize>(this)");
   const result = textOf(method.signature.returnType) || "void";
   const call = `__host_${owner}_${method.name}(${args.join(", ")});`;
   const typed = list.map(({ name, type }) => `${name}: ${type}`).join(", ");

@@ -7,7 +7,7 @@ import { alignUp } from "../../image/types.ts";
 import { asc } from "./asc.ts";
 import type { Constants } from "./constants.ts";
 import type { Found, Scope } from "./scope.ts";
-import { calledName, decorator, isStatic, type Tree, textOf, typeName } from "./tree.ts";
+import { calledName, decorator, entryOf, isStatic, type Tree, textOf, typeName } from "./tree.ts";
 
 /** The runtime's header comes first; see runtime/loader. */
 const FIRST_ADDRESS = 1024;
@@ -240,7 +240,7 @@ export class Layouts {
       this.tree.error(type, "ERR_VDSO_FIELD_TYPE", `'${text}' cannot be null in the vVAR`, help);
       return undefined;
     }
-    const bytes = SCALAR_BYTES[name];
+    const bytes = entryOf(SCALAR_BYTES, name);
     if (bytes !== undefined) return { kind: "scalar", size: bytes, align: bytes, text, manifestType: () => name };
     if (name === "usize" || name === "isize") {
       return { kind: "scalar", size: 4, align: 4, text, manifestType: () => (name === "usize" ? "u32" : "i32") };
@@ -360,7 +360,7 @@ function manifestField({ name, offset, element, size, array }: FieldLayout): Vva
 }
 
 function unique(name: string, source: asc.Source, taken: ReadonlySet<string>): string {
-  if (!taken.has(name) && !(name in SCALAR_BYTES)) return name;
+  if (!taken.has(name) && entryOf(SCALAR_BYTES, name) === undefined) return name;
   // An identifier, because API libraries use it as one.
   const long = `${source.internalPath.replace(/^[./]+/, "").replaceAll(/\W/g, "_")}_${name}`;
   if (!taken.has(long)) return long;

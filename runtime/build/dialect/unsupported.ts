@@ -1,6 +1,6 @@
 /** What TypeScript has and the dialect has not, reported with what to write instead. */
 import { asc, tables } from "./asc.ts";
-import { calledMember, calledName, decorator, type Tree, textOf, typeName, walk } from "./tree.ts";
+import { calledMember, calledName, decorator, entryOf, type Tree, textOf, typeName, walk } from "./tree.ts";
 
 const CODE = "ERR_VDSO_UNSUPPORTED";
 
@@ -73,15 +73,15 @@ const PLACED: Readonly<Record<string, string>> = {
 function complaintAboutUse(node: asc.Node, fieldTypes: ReadonlySet<asc.Node>): Complaint | undefined {
   if (node instanceof asc.NewExpression) {
     const name = node.typeName.identifier.text;
-    const help = PLACED[name];
+    const help = entryOf(PLACED, name);
     if (help !== undefined) return { message: `${name} cannot be created by new`, help };
-    const world = WORLD[name];
+    const world = entryOf(WORLD, name);
     if (world !== undefined) return { message: `there is no ${name}`, help: world };
   }
   if (node instanceof asc.CallExpression) {
     const [object, member] = calledMember(node) ?? [];
     const name = calledName(node) ?? object ?? "";
-    const help = object === "Math" && member === "random" ? WORLD["seed"] : WORLD[name];
+    const help = object === "Math" && member === "random" ? WORLD["seed"] : entryOf(WORLD, name);
     if (help !== undefined) return { message: `there is no ${textOf(node.expression)}`, help };
   }
   if (node instanceof asc.NamedTypeNode && typeName(node) === "FixedArray" && !fieldTypes.has(node)) {
