@@ -72,6 +72,7 @@ async function asyncify(module: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
   const shrinkLevel = binaryen.getShrinkLevel();
   try {
     if (!work.validate()) throw malformed("the rewritten module does not validate");
+    // Not 0: what Asyncify would then save includes values that nobody reads any more, and states that differ only by those never merge.
     binaryen.setOptimizeLevel(1);
     binaryen.setShrinkLevel(0);
     binaryen.setPassArgument("asyncify-imports", `${HOOK_MODULE}.*`);

@@ -30,6 +30,8 @@ interface Compiler {
   readonly diagnostics: asc.DiagnosticMessage[];
   currentType: asc.Type;
   currentFlow: asc.Flow;
+  compile(): unknown;
+  error(code: number, range: asc.Range, detail: string): void;
   compileCallExpression(call: asc.CallExpression, contextualType: asc.Type, constraints: number): number;
   compileCallDirect(
     instance: asc.Function,
@@ -45,14 +47,39 @@ interface Compiler {
   makeRuntimeNonNullCheck(expression: number, type: asc.Type, at: asc.Node): number;
 }
 
+/** Any code of the language's: it ends the run. */
+const NOT_IMPLEMENTED = 100;
+/** In its text, because the dialect's own error takes its place. */
+export const COMPILER_FAILED = "the compiler failed";
+
 const runs = new WeakMap<asc.Program, Run>();
 const compiler = asc.Compiler.prototype as unknown as Compiler;
-const { compileCallExpression, ensureStaticString, makeAbort, makeStaticAbort, makeRuntimeNonNullCheck } = compiler;
+const { compile, compileCallExpression, ensureStaticString, makeAbort, makeStaticAbort, makeRuntimeNonNullCheck } =
+  compiler;
 
 /** Makes the compiler know the dialect when it compiles this program. */
 export function hookCompiler(program: asc.Program, run: Run): void {
   runs.set(program, run);
 }
+
+/** A failure of the compiler itself would end the process. It becomes an error at the function that it was busy with. */
+compiler.compile = function () {
+  try {
+    return compile.call(this);
+  } catch (cause) {
+    const run = runs.get(this.program);
+    const [entry] = run?.tree.sources ?? [];
+    if (run === undefined || entry === undefined) throw cause;
+    const { declaration } = this.currentFlow.sourceFunction;
+    const at = isLibrary(declaration) ? entry : declaration.name;
+    if (run.tree.diagnostics.length === 0) {
+      const help = "this is a bug of the compiler, but writing this part in another way may help";
+      run.tree.error(at, "ERR_VDSO_COMPILER", `the compiler failed here: ${String(cause)}`, help);
+    }
+    this.error(NOT_IMPLEMENTED, at.range, COMPILER_FAILED);
+    return this.module;
+  }
+};
 
 compiler.compileCallExpression = function (call, contextualType, constraints) {
   const run = runs.get(this.program);
