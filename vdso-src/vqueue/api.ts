@@ -314,7 +314,7 @@ function takeUpTo(mailbox: u32, want: u32): Status {
   if ((box.gate.load() & LOOK_AROUND) != 0) {
     box.gate.and(~LOOK_AROUND);
     status = takeAround(mailbox, box, index);
-    if (status == Status.Ok) lookAround(box);
+    if (status != Status.Empty) lookAround(box);
   }
   if (status == Status.Empty) {
     takenUrgent = false;
