@@ -1,12 +1,12 @@
 /**
- * `npm run bench -- [--only group] [--runs n] [--json file]`
+ * `npm run bench -- [--only group] [--runs n] [--json file] [--readme]`
  *
  * Every variant is measured in processes of its own, ours and the alternatives in turn, so that what slows the machine down for a while
- * slows all of them. The figure is the median of the runs; ratios are what to compare, absolute figures move with the machine.
+ * slows all of them. The figure is the median of the runs; ratios are what to compare, absolute figures move with the machine. `--readme` puts the table into the README.
  */
 
 import { fork, spawnSync } from "node:child_process";
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -30,7 +30,12 @@ const groups = readdirSync(import.meta.dirname)
   .sort();
 
 const { values } = parseArgs({
-  options: { only: { type: "string", multiple: true }, runs: { type: "string" }, json: { type: "string" } },
+  options: {
+    only: { type: "string", multiple: true },
+    runs: { type: "string" },
+    json: { type: "string" },
+    readme: { type: "boolean" },
+  },
 });
 const chosen = values.only ?? groups;
 const unknown = chosen.filter((name) => !groups.includes(name));
@@ -121,10 +126,30 @@ function format(value: number): string {
   return value >= 1000 ? String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, " ") : String(value);
 }
 
+/** Replaces what stands between the two marks in the README. */
+function writeReadme(machine: string, results: readonly RowResult[]): void {
+  const rows = results.map((result) => {
+    const { group, name, unit, ours, peers } = result;
+    const others = Object.entries(peers).map(([peer, value]) => `${peer}: ${format(value)} (${ratio(result, value)})`);
+    return `| ${group} | ${name} | ${format(ours)} ${unit} | ${others.join("; ")} |`;
+  });
+  const table = [
+    "| group | work | ours | alternatives (how many times better ours is) |",
+    "|---|---|---|---|",
+    ...rows,
+  ];
+  const path = join(root, "README.md");
+  const marks = /(<!-- figures: begin -->\n)[\s\S]*?(<!-- figures: end -->)/;
+  const text = readFileSync(path, "utf8");
+  writeFileSync(
+    path,
+    text.replace(marks, (_, begin, end) => `${begin}${machine}.\n\n${table.join("\n")}\n${end}`),
+  );
+}
+
 buildPackage();
-console.log(
-  `${cpus()[0]?.model ?? "unknown processor"}, ${cpus().length} cores, Node ${process.version}, median of ${runs} runs`,
-);
+const machine = `${cpus()[0]?.model ?? "unknown processor"}, ${cpus().length} cores, Node ${process.version}, median of ${runs} runs`;
+console.log(machine);
 console.log("x: how many times better ours is than this alternative\n");
 const results: RowResult[] = [];
 for (const group of chosen) {
@@ -137,3 +162,4 @@ for (const group of chosen) {
   results.push(...ofGroup);
 }
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ rows: results }, undefined, 2)}\n`);
+if (values.readme) writeReadme(machine, results);

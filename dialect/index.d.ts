@@ -17,13 +17,13 @@
 // ------------------------------------------------------------------ decorators
 
 /** Lays a class out in the vVAR, the shared memory: fields in order, no initialisers, no inheritance, methods allowed. */
-declare function vvar(target: Function): void;
+declare function vvar(target: object): void;
 
 /** An interface: functions that each process supplies when it attaches. Static functions belong to the process, methods to objects passed as handles. */
-declare function host(target: Function): void;
+declare function host(target: object): void;
 
 /** A struct that crosses the API: a plain object in JavaScript. */
-declare function apistruct(target: Function): void;
+declare function apistruct(target: object): void;
 
 /** Aligns a field, or every instance of a class, to `bytes`, a power of two. 64 keeps what different threads write on different cache lines. */
 declare function align(bytes: number): (target: object, name?: string) => void;

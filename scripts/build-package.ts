@@ -27,7 +27,7 @@ try {
   const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
   const project = join(root, "tsconfig.build.json");
   const { status } = spawnSync(process.execPath, [tsc, "-p", project, "--outDir", fresh], { stdio: "inherit" });
-  if (status !== 0) process.exit(1);
+  if (status !== 0) throw new Error(`tsc ended with ${status}`);
   await bundleProcess(root, fresh);
   for (const folder of folders()) {
     // The same places relative to the code as in the repository, so that the code finds them in both. Build records describe

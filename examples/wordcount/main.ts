@@ -80,14 +80,15 @@ function base(): string {
 }
 
 async function run(paths: readonly string[], processes: number): Promise<number> {
-  const kernel = await Kernel.boot({ vdsos: [vqueue, wordcount] });
+  const booting = Kernel.boot({ vdsos: [vqueue, wordcount] });
   let signalled: number | undefined;
   const stop = (_name: string, signal: number): void => {
     signalled ??= signal;
-    void kernel.shutdown({ timeoutMs: SHUTDOWN_MS });
+    void booting.then((kernel) => kernel.shutdown({ timeoutMs: SHUTDOWN_MS }));
   };
   // More than once: npm passes on what the terminal has sent already.
   process.on("SIGINT", stop).on("SIGTERM", stop);
+  const kernel = await booting;
   const live = process.stderr.isTTY;
   try {
     const report = await countFiles(kernel, {

@@ -9,7 +9,7 @@
  */
 import { libraryFiles, main } from "assemblyscript/asc";
 import type binaryen from "assemblyscript/binaryen";
-import type { Manifest } from "../image/manifest.ts";
+import { type Manifest, START_EXPORT } from "../image/manifest.ts";
 import { writeImage } from "../image/write.ts";
 import type { CompileInput, CompileResult } from "./contract.ts";
 import type { Diagnostic } from "./diagnostics.ts";
@@ -22,7 +22,7 @@ import { explain } from "./dialect/explain.ts";
 import { collectExports, type Docs, type Exports } from "./dialect/exports.ts";
 import { rewriteVoidResults } from "./dialect/void-results.ts";
 import { helperLibrary } from "./helper-library.ts";
-import { heapBase, link, PRIVATE, START } from "./link.ts";
+import { heapBase, importsVvar, link, PRIVATE } from "./link.ts";
 import { BUILDER } from "./version.ts";
 
 const ENTRY = "api.ts";
@@ -35,22 +35,27 @@ const PAGE_BYTES = 65536;
 
 /** Compiles one vDSO. Errors in the sources are returned, not thrown. */
 export async function compile(input: CompileInput): Promise<CompileResult> {
-  for (let pages = 1; ; pages++) {
-    const run = new Run(input, pages);
+  let shape: Shape = { pages: 1, touchVvar: false };
+  for (;;) {
+    const run = new Run(input, shape);
     await run.start();
-    if (run.pagesWanted > pages) {
-      pages = run.pagesWanted - 1;
-      continue;
-    }
-    return run.finish();
+    const wanted = run.wanted();
+    if (wanted === undefined) return run.finish();
+    shape = wanted;
   }
 }
 
+/** What only a first run can tell. */
+interface Shape {
+  /** Of private memory. */
+  readonly pages: number;
+  readonly touchVvar: boolean;
+}
+
 class Run {
-  /** More than was given when the image's own data does not fit. */
-  pagesWanted = 0;
   private readonly input: CompileInput;
-  private readonly pages: number;
+  private readonly shape: Shape;
+  private pagesWanted = 0;
   private readonly texts = new Map<string, string>();
   private readonly outputs = new Map<string, Uint8Array | string>();
   private readonly messages: CompilerMessage[] = [];
@@ -58,9 +63,9 @@ class Run {
   private dialect: Dialect | undefined;
   private exports: Exports | undefined;
 
-  constructor(input: CompileInput, pages: number) {
+  constructor(input: CompileInput, shape: Shape) {
     this.input = input;
-    this.pages = pages;
+    this.shape = shape;
   }
 
   async start(): Promise<void> {
@@ -87,6 +92,15 @@ class Run {
     if (error !== null) this.crash = error;
   }
 
+  /** The shape that the image has to have, when it is another one. */
+  wanted(): Shape | undefined {
+    const { pages, touchVvar } = this.shape;
+    if (this.pagesWanted > pages) return { pages: this.pagesWanted, touchVvar };
+    const wasm = this.outputs.get(OUTPUT.wasm);
+    if (!touchVvar && wasm instanceof Uint8Array && !importsVvar(wasm)) return { pages, touchVvar: true };
+    return undefined;
+  }
+
   async finish(): Promise<CompileResult> {
     const diagnostics = this.diagnostics();
     const result = { diagnostics, files: [...this.texts.keys()], docs: this.exports?.docs ?? NO_DOCS };
@@ -109,14 +123,14 @@ class Run {
 
   private arguments(): string[] {
     const { mode, wat, sourceMap } = this.input;
-    const pages = String(this.pages);
+    const pages = String(this.shape.pages);
     return [
       ENTRY,
       ...["--outFile", OUTPUT.wasm],
       ...(wat ? ["--textFile", OUTPUT.wat] : []),
       ...(sourceMap ? ["--sourceMap"] : []),
       ...(mode === "release" ? ["-O3"] : ["--debug"]),
-      ...["--runtime", "stub", "--enable", "threads", "--exportStart", START, "--use", "abort=__abort"],
+      ...["--runtime", "stub", "--enable", "threads", "--exportStart", START_EXPORT, "--use", "abort=__abort"],
       ...["--initialMemory", pages, "--maximumMemory", pages, "--memoryBase", String(PRIVATE.dataStart)],
     ];
   }
@@ -143,7 +157,8 @@ class Run {
     const bytes = heapBase(module) + this.dialect.privateBytes + HEAP_BYTES;
     this.pagesWanted = Math.max(this.pagesWanted, Math.ceil(bytes / PAGE_BYTES));
     const names = this.exports?.functions.map(({ name }) => name) ?? [];
-    link(module, new Set([...names, "memory", START]), this.input.mode);
+    const { mode } = this.input;
+    link(module, { exports: new Set([...names, "memory", START_EXPORT]), mode, touchVvar: this.shape.touchVvar });
   }
 
   private diagnostics(): Diagnostic[] {
@@ -194,7 +209,7 @@ class Run {
       panics: dialect.sites.panics,
       logs: dialect.sites.logs,
       private: {
-        pages: this.pages,
+        pages: this.shape.pages,
         logLevel: PRIVATE.logLevel,
         args: PRIVATE.args,
         argsBytes: PRIVATE.argsBytes,

@@ -3,7 +3,7 @@
  * intrinsics) become the instructions that they stand for. The optimiser inlines them afterwards.
  */
 import binaryen from "assemblyscript/binaryen";
-import { TEMPORARY_LEVEL_BYTES, TEMPORARY_LEVELS } from "../image/manifest.ts";
+import { START_EXPORT, TEMPORARY_LEVEL_BYTES, TEMPORARY_LEVELS } from "../image/manifest.ts";
 
 /** Where things stand in private memory; vdso-src/helper/temporaries.ts has a picture. */
 export const PRIVATE = {
@@ -14,9 +14,6 @@ export const PRIVATE = {
   /** Behind the temporaries. */
   dataStart: 16384 + TEMPORARY_LEVELS * TEMPORARY_LEVEL_BYTES,
 } as const;
-
-/** Name of the export that runs the initialisers of private data that are not constant; absent where there are none. */
-export const START = "_initialize";
 
 /** Header word that a fence reads, modifies and writes. */
 const FENCE_WORD = 64;
@@ -133,12 +130,21 @@ export function heapBase(m: Module): number {
   return "value" in info && typeof info.value === "number" ? info.value : PRIVATE.dataStart;
 }
 
-/**
- * Links a module; call it once, before the optimiser runs.
- *
- * @param keep - Names of the exports to keep: all others go.
- */
-export function link(m: Module, keep: ReadonlySet<string>, mode: "debug" | "release"): void {
+export interface LinkOptions {
+  /** Names of the exports to keep: all others go. */
+  readonly exports: ReadonlySet<string>;
+  readonly mode: "debug" | "release";
+  /** For images that have no use for their vVAR: one, so that they have the form of all others. */
+  readonly touchVvar: boolean;
+}
+
+/** Did the optimiser leave the import of the vVAR? It does not where nothing uses it. */
+export function importsVvar(wasm: Uint8Array): boolean {
+  return new TextDecoder("latin1").decode(wasm).includes(`\x04vdso\x04${VVAR}\x02`);
+}
+
+/** Links a module; call it once, before the optimiser runs. */
+export function link(m: Module, { exports: keep, mode, touchVvar }: LinkOptions): void {
   const { Features } = binaryen;
   m.setFeatures(
     m.getFeatures() | Features.MultiMemory | Features.Atomics | Features.BulkMemory | Features.BulkMemoryOpt,
@@ -148,7 +154,7 @@ export function link(m: Module, keep: ReadonlySet<string>, mode: "debug" | "rele
   m.runPasses(["memory-packing"]);
 
   for (const { name, value } of exportsOf(m)) {
-    if (!keep.has(name) || (name === START && isEmpty(m, value))) m.removeExport(name);
+    if (!keep.has(name) || (name === START_EXPORT && !touchVvar && isEmpty(m, value))) m.removeExport(name);
     else if (value.endsWith(TRAMPOLINE)) {
       m.removeExport(name);
       m.addFunctionExport(value.slice(0, -TRAMPOLINE.length), name);
@@ -159,7 +165,18 @@ export function link(m: Module, keep: ReadonlySet<string>, mode: "debug" | "rele
   const functions: binaryen.FunctionInfo[] = [];
   for (let i = 0; i < m.getNumFunctions(); i++) functions.push(binaryen.getFunctionInfo(m.getFunctionByIndex(i)));
   for (const info of functions) define(m, info);
+  if (touchVvar) touch(m);
   if (mode === "release") inlineIntrinsics(m);
+}
+
+/** A fence at the start: the one access that does nothing and stays. */
+function touch(m: Module): void {
+  const { value } = binaryen.getExportInfo(m.getExport(START_EXPORT));
+  const { body } = binaryen.getFunctionInfo(m.getFunction(value));
+  const fence = TABLE.get("fence")?.body(m, [], "0");
+  if (fence === undefined) throw new Error("no fence");
+  m.removeFunction(value);
+  m.addFunction(value, binaryen.none, binaryen.none, [], m.block(null, [fence, body]));
 }
 
 function isEmpty(m: Module, name: string): boolean {

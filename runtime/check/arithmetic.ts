@@ -48,8 +48,10 @@ export function combine(
       combined.high = high ^ aHigh;
       return true;
     case Kind.cas:
-      // A narrow CAS compares the zero-extended value with the whole operand, so an operand that is too wide never matches.
-      if (low !== aLow || (size === 8 && high !== aHigh)) return false;
+      // A narrow CAS cuts its operands to the width of the word, as it cuts what it stores.
+      if (low !== (size === 1 ? aLow & 0xff : size === 2 ? aLow & 0xffff : aLow) || (size === 8 && high !== aHigh)) {
+        return false;
+      }
       combined.low = bLow;
       combined.high = bHigh;
       return true;

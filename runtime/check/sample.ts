@@ -1,6 +1,7 @@
 /** Random schedules: for systems with more states than can be searched. */
 import type { Found, Judge, Judgement } from "./judge.ts";
 import { Act, choice } from "./machine.ts";
+import { generator } from "./random.ts";
 import { Status } from "./threads.ts";
 
 export interface SampleOptions {
@@ -166,17 +167,6 @@ class Sampler {
     const asleep = this.judge.machine.status(this.vector, thread) === Status.sleeping;
     return this.priorities[thread]! - (asleep ? 1e9 : 0);
   }
-}
-
-/** mulberry32: small, and the same everywhere. */
-function generator(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
 }
 
 /** Leaves out steps as long as what is left still fails in the same way. */

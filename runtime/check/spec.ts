@@ -31,7 +31,7 @@ export interface LogLine {
 export interface CallRecord {
   /** Name of the thread. */
   readonly thread: string;
-  /** Name of the export. */
+  /** Name of the export; `vvar.read` and `vvar.write` for {@link ThreadContext.read} and {@link ThreadContext.write}. */
   readonly fn: string;
   readonly args: readonly unknown[];
   /** As the API library would return it. */

@@ -65,8 +65,8 @@ export const Flag = {
 } as const;
 
 /** Names of the steps that are no calls. */
-const READ = "(read)";
-const WRITE = "(write)";
+const READ = "vvar.read";
+const WRITE = "vvar.write";
 
 /** Calls without an access to the vVAR that a thread may make in a row. */
 const MAX_SILENT_CALLS = 10_000;

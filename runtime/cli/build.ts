@@ -38,7 +38,7 @@ Options
       --wat             also write the image as text (.wat)
       --source-map      also write a source map (.wasm.map)
   -w, --watch           build again whenever a source changes, until Ctrl-C
-  -v, --verbose         say more; twice for still more
+  -v, --verbose         also list sources, environment variables and outputs
   -h, --help            show this
 
 Example: vdso build vdso-src/counter --config HISTORY_LEN=128 --watch`;
@@ -66,7 +66,8 @@ function readConfig(parsed: ParsedArguments): BuildConfig {
     config: Object.fromEntries(textsOption(parsed, "config").map(readConstant)),
     wat: parsed.values["wat"] === true,
     sourceMap: parsed.values["source-map"] === true,
-    verbose: verbosity(parsed),
+    // Level 1 is a line per build, which this command writes anyway.
+    verbose: parsed.values["verbose"] === true ? 2 : 0,
     ...(packageName !== undefined && { packageName }),
     ...(apiLibName !== undefined && { apiLibName }),
   };
@@ -76,12 +77,6 @@ function readConstant(text: string): [string, string] {
   const equals = text.indexOf("=");
   if (equals <= 0) throw new UsageError(`--config: expected NAME=VALUE, found ${JSON.stringify(text)}`);
   return [text.slice(0, equals), text.slice(equals + 1)];
-}
-
-function verbosity({ values }: ParsedArguments): 0 | 1 | 2 {
-  const times = Array.isArray(values["verbose"]) ? values["verbose"].length : 0;
-  // One step more than the library's levels: what level 1 says there, this command says anyway.
-  return times > 0 ? 2 : 0;
 }
 
 async function once(config: BuildConfig): Promise<void> {
@@ -153,7 +148,7 @@ export const command: Command = {
     wat: { type: "boolean" },
     "source-map": { type: "boolean" },
     watch: { type: "boolean", short: "w" },
-    verbose: { type: "boolean", short: "v", multiple: true },
+    verbose: { type: "boolean", short: "v" },
   },
   run,
 };

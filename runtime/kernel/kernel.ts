@@ -13,7 +13,7 @@
 import { VdsoError } from "../errors.ts";
 import type { VdsoLibrary } from "../image/library.ts";
 import { type AttachOptions, checkLibrary } from "../loader/attach.ts";
-import { Attachments } from "../loader/attachments.ts";
+import { Attachments, notMapped } from "../loader/attachments.ts";
 import type { VdsoHandle } from "../loader/handle.ts";
 import { type ImageLogLine, lineLogger } from "../loader/log-line.ts";
 import { type Mapping, map } from "../loader/map.ts";
@@ -110,6 +110,18 @@ export class Kernel implements AsyncDisposable {
   }
 
   /**
+   * An image as this kernel has mapped it, for tools that look into vVARs, and for workers that no kernel needs to know.
+   *
+   * @throws VdsoError `ERR_VDSO_NOT_MAPPED` - the kernel was booted without this image.
+   */
+  mapping(library: VdsoLibrary): Pick<Mapping, "handle" | "manifest" | "memory"> {
+    checkLibrary(library);
+    const found = this.#mappings.find(({ handle }) => handle.name === library.name);
+    if (found !== undefined) return found;
+    throw notMapped("mapping", this.#handles, library.name);
+  }
+
+  /**
    * Starts a process: a worker that loads the module at `url` and then calls its default export, if that is a function, with the
    * process. Resolves when the module is loaded (its top-level code, `await` included, has run), right before that call; code at the
    * module's top level is therefore the place to attach, the default export the place to work.
@@ -120,21 +132,28 @@ export class Kernel implements AsyncDisposable {
    * @throws VdsoError `ERR_VDSO_MODULE_LOAD` - the module, or the process, failed while loading; `cause` has the error.
    * @throws VdsoError `ERR_VDSO_PROCESS_LIMIT` - as many processes exist as pids do.
    * @throws VdsoError `ERR_VDSO_SHUTDOWN` - the kernel is shutting down, or began to while the process started.
+   * @throws DataCloneError - `data` has something that cannot be sent, a function for instance.
    * @throws the signal's reason when that fires before the process runs.
    */
   async spawn(url: string | URL, options: SpawnOptions = {}): Promise<Process> {
     const module = absoluteUrl("spawn", url);
     const interfaces = options.interfaces && absoluteUrl("spawn: interfaces", options.interfaces);
     const name = options.name ?? fileName(module);
-    return this.#begin("spawn", name, options.signal, { url: module, interfaces, adopted: false }, (boot, transfer) =>
-      this.#platform.start(boot, transfer, {
-        name,
-        argv: options.argv ?? [],
-        env: options.env,
-        resourceLimits: options.resourceLimits,
-        stdout: options.stdout ?? "inherit",
-        stderr: options.stderr ?? "inherit",
-      }),
+    const { data } = options;
+    return this.#begin(
+      "spawn",
+      name,
+      options.signal,
+      { url: module, interfaces, adopted: false, data },
+      (boot, transfer) =>
+        this.#platform.start(boot, [...transfer, ...(options.transfer ?? [])], {
+          name,
+          argv: options.argv ?? [],
+          env: options.env,
+          resourceLimits: options.resourceLimits,
+          stdout: options.stdout ?? "inherit",
+          stderr: options.stderr ?? "inherit",
+        }),
     );
   }
 
@@ -233,7 +252,7 @@ export class Kernel implements AsyncDisposable {
     caller: string,
     name: string,
     signal: AbortSignal | undefined,
-    module: { url?: string; interfaces?: string | undefined; adopted: boolean },
+    module: { url?: string; interfaces?: string | undefined; adopted: boolean; data?: unknown },
     start: (boot: Boot, transfer: readonly Transferable[]) => WorkerHandle,
   ): Promise<Process> {
     this.#refuseWhenClosing(caller);
@@ -252,6 +271,7 @@ export class Kernel implements AsyncDisposable {
       name,
       url: module.url,
       interfaces: module.interfaces,
+      data: module.data,
       handles: this.#handles,
       logLevel: this.#options.logLevel,
       control: port2,

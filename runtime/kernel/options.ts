@@ -19,6 +19,10 @@ export interface SpawnOptions {
   /** For logs and process lists. Default: the module's file name. */
   readonly name?: string;
   readonly argv?: readonly string[];
+  /** A value that the process finds as `current().data`; cloned, but for shared memory and what is transferred. */
+  readonly data?: unknown;
+  /** Ports and buffers in `data` that move to the process instead of being cloned. */
+  readonly transfer?: readonly Transferable[];
   /** Replaces the kernel's environment, which is the default. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** A module that is loaded in the process first; its exports implement the interfaces of the same names. */

@@ -42,10 +42,14 @@ export class Attachments {
   #handle(name: string): VdsoHandle {
     const handle = this.#handles.find((each) => each.name === name);
     if (handle !== undefined) return handle;
-    const names = this.#handles.map((each) => each.name).join(", ") || "none";
-    throw new VdsoError(
-      "ERR_VDSO_NOT_MAPPED",
-      `attach: expected an image that the kernel has booted (${names}), found ${name}`,
-    );
+    throw notMapped("attach", this.#handles, name);
   }
+}
+
+export function notMapped(caller: string, handles: readonly VdsoHandle[], name: string): VdsoError {
+  const names = handles.map((each) => each.name).join(", ") || "none";
+  return new VdsoError(
+    "ERR_VDSO_NOT_MAPPED",
+    `${caller}: expected an image that the kernel has booted (${names}), found ${name}`,
+  );
 }

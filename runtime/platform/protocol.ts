@@ -15,6 +15,8 @@ export interface Boot<Handle = unknown> {
   readonly url: string | undefined;
   /** Module whose exports implement interfaces. */
   readonly interfaces: string | undefined;
+  /** What the application gave to `spawn`. */
+  readonly data: unknown;
   readonly handles: readonly Handle[];
   readonly logLevel: string | undefined;
   readonly control: MessagePort;

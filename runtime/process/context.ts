@@ -11,6 +11,8 @@ export interface Process {
   readonly name: string;
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** What was given to `spawn` as `data`. */
+  readonly data: unknown;
   /** Fires when the kernel asks the process to end, once the event loop gets to it. */
   readonly signal: AbortSignal;
   /** Has the kernel asked the process to end? True at once, also inside a loop that never returns to the event loop. */
@@ -63,6 +65,7 @@ export function enter(host: ProcessHost, boot: Boot): ProcessState {
     name: boot.name,
     argv: host.argv,
     env: host.env,
+    data: boot.data,
     signal: abort.signal,
     get stopping() {
       return Atomics.load(stop, 0) !== 0;

@@ -1,6 +1,6 @@
 /** Images of the checker's tests: the vDSOs in `vdsos/`, compiled with a constant that chooses the bug. */
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { compile } from "../../runtime/build/compile.ts";
 import type { Manifest } from "../../runtime/image/manifest.ts";
 
@@ -17,16 +17,24 @@ export function image(name: string, config: Readonly<Record<string, string>> = {
   const key = `${name} ${JSON.stringify(config)}`;
   let result = built.get(key);
   if (!result) {
-    const folder = join(import.meta.dirname, "vdsos", name);
-    result = build(name, (path) => readFileSync(join(folder, path), "utf8"), config);
+    result = imageFrom(join(import.meta.dirname, "vdsos", name), config);
     built.set(key, result);
   }
   return result;
 }
 
+/** Compiles a vDSO's folder. */
+export function imageFrom(folder: string, config: Readonly<Record<string, string>> = {}): Promise<TestImage> {
+  return build(basename(folder), (path) => readFileSync(join(folder, path), "utf8"), config);
+}
+
 /** Compiles the text of one `api.ts`. */
 export function imageOf(text: string, config: Readonly<Record<string, string>> = {}): Promise<TestImage> {
-  return build("tested", () => text, config);
+  const read = (path: string): string => {
+    if (path !== "api.ts") throw new Error(`there is only api.ts, not ${path}`);
+    return text;
+  };
+  return build("tested", read, config);
 }
 
 async function build(
@@ -42,7 +50,7 @@ async function build(
     }
   };
   const result = await compile({
-    sources: { read: (path) => (path.endsWith("api.ts") ? read(path) : undefined) },
+    sources: { read },
     name,
     package: name,
     mode: "release",

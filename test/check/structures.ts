@@ -68,10 +68,7 @@ export const queue: Structure = {
   name: "queue",
   spec: {
     threads: { p0: pushes(10n, 11n), p1: pushes(20n), c0: pops(2), c1: pops(1) },
-    safety: [
-      (state) => onlySentItems(results(state.calls("tryPop")), [10n, 11n, 20n]),
-      linearizable(BoundedQueue),
-    ],
+    safety: [(state) => onlySentItems(results(state.calls("tryPop")), [10n, 11n, 20n]), linearizable(BoundedQueue)],
     goals: [
       survivorsFinish(),
       acknowledgedDelivered({
@@ -207,7 +204,8 @@ const usesPermit: ThreadBody = function* (t) {
   yield* t.call("release", t.pid);
 };
 
-const notTooMany = ({ vvar }: CheckState): unknown => (vvar["left"] as number) <= 1 || `${vvar["left"]} permits are left`;
+const notTooMany = ({ vvar }: CheckState): unknown =>
+  (vvar["left"] as number) <= 1 || `${vvar["left"]} permits are left`;
 
 export const permits: Structure = {
   name: "permits",

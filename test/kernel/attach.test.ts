@@ -218,3 +218,11 @@ test("boot refuses two images of one name", async () => {
   const vdsos = [probe.library, probe.library];
   await expect(Kernel.boot({ vdsos })).rejects.toMatchObject({ code: "ERR_VDSO_DUPLICATE" });
 });
+
+test("a kernel shows its mappings, and knows none of an image that it has not booted", async () => {
+  const { kernel } = await boot({ vdsos: [probe.library] });
+  const { manifest, memory, handle } = kernel.mapping(probe.library);
+  expect(manifest.name).toBe("probe");
+  expect(memory).toBe(handle.memory);
+  expect(() => kernel.mapping(talkative.library)).toThrow(expect.objectContaining({ code: "ERR_VDSO_NOT_MAPPED" }));
+});

@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { type MessagePort as NodePort, receiveMessageOnPort } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import { boot, fixture, output } from "./system.ts";
 
@@ -259,4 +260,25 @@ test("a process lists, spawns and kills others through its kernel", async () => 
     own: true,
   });
   expect(await process.exited).toEqual({ code: 0, reason: "return" });
+});
+
+describe("data", () => {
+  test("reaches the process, shared memory as it is, ports moved", async () => {
+    const { kernel } = await boot();
+    const words = new Int32Array(new SharedArrayBuffer(4));
+    const { port1, port2 } = new MessageChannel();
+    const data = { words, port: port2, text: "hello" };
+    const process = await kernel.spawn(fixture("answers.ts"), { data, transfer: [port2] });
+    await process.exited;
+    expect(words[0]).toBe(7);
+    expect(receiveMessageOnPort(port1 as unknown as NodePort)).toEqual({ message: "hello" });
+    port1.close();
+  });
+
+  test("that cannot be sent is refused, and starts nothing", async () => {
+    const { kernel } = await boot();
+    const refused = kernel.spawn(fixture("ends.ts"), { data: () => {} });
+    await expect(refused).rejects.toMatchObject({ name: "DataCloneError" });
+    expect(kernel.processes()).toEqual([]);
+  });
 });

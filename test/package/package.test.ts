@@ -8,6 +8,7 @@ import {
   realpathSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
@@ -48,6 +49,7 @@ test("every entry of the exports map is there, with types", () => {
   const installed = join(folder, "node_modules", manifest.name);
   const missing = Object.values<string | Record<string, string>>(manifest.exports)
     .flatMap((entry) => (typeof entry === "string" ? [entry] : Object.values(entry)))
+    .map((path) => path.replaceAll("*", "vqueue"))
     .filter((path) => !existsSync(join(installed, path)));
   expect(missing).toEqual([]);
 });
@@ -85,4 +87,28 @@ test("a new project refuses a folder that has something in it", async () => {
   expect(code).toBe(1);
   expect(stderr).toContain("[ERR_VDSO_NEW_EXISTS]");
   expect(readdirSync(join(folder, "taken"))).toEqual(["something"]);
+});
+
+test("the README's example does what it says, in twenty lines", async () => {
+  const blocks = [...readFileSync(join(root, "README.md"), "utf8").matchAll(/```[tj]s\n\/\/ (\S+)\n([\s\S]*?)```/g)];
+  const files = new Map(blocks.map(([, path, code]) => [path!, code!]));
+  expect([...files.keys()]).toEqual(["vdso-src/counter/api.ts", "worker.js", "main.js"]);
+  const lines = [...files.values()]
+    .join("")
+    .split("\n")
+    .filter((line) => line.trim() !== "" && !/^}$|^\/\*\*/.test(line));
+  expect(lines.length).toBeLessThanOrEqual(20);
+
+  const project = join(folder, "readme");
+  for (const [path, code] of files) {
+    mkdirSync(dirname(join(project, path)), { recursive: true });
+    writeFileSync(join(project, path), code);
+  }
+  writeFileSync(join(project, "package.json"), '{ "type": "module" }');
+  const bin = join(folder, "node_modules", ".bin", "vdso");
+  expect(await run(bin, ["build", "vdso-src/counter"], project)).toMatchObject({ code: 0 });
+  const { code, stdout, stderr } = await run(process.execPath, ["main.js"], project);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  const promised = /console\.log\(.*\); \/\/ (.*)/.exec(files.get("main.js")!)?.[1];
+  expect(stdout).toBe(`${promised}\n`);
 });

@@ -48,7 +48,8 @@ function withoutComments(code: string): string {
 
 function imports({ code }: SourceFile): string[] {
   const statements = code.matchAll(/(?:\bfrom|\bimport|\bimport\s*\(|new URL\()\s*["']([^"']+)["']/g);
-  return [...statements].map((match) => match[1]!);
+  // A URL of a folder is data that is read, not code that runs.
+  return [...statements].map((match) => match[1]!).filter((specifier) => !specifier.endsWith("/"));
 }
 
 /** The runtime folder (or file directly below `runtime`) or other top-level folder that a relative import leads to. */

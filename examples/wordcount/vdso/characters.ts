@@ -49,7 +49,8 @@ function beyondAscii(lead: u32, at: u32, end: u32): u32 {
   const least: u32 = bytes == 2 ? 0x80 : bytes == 3 ? 0x800 : 0x10000;
   if (point < least || point - 0xd800 < 0x800 || point > 0x10ffff) return character(OTHER, 1);
   if (isSpace(point)) return character(SPACE, bytes);
-  return character(point < 0xa0 ? OTHER : PRINTABLE, bytes);
+  // The separators of lines and paragraphs are controls to `wc`, and therefore no white space.
+  return character(point < 0xa0 || (point | 1) == 0x2029 ? OTHER : PRINTABLE, bytes);
 }
 
 /** Bytes of the character that begins with `lead`; 1 when none does. */
@@ -63,7 +64,7 @@ function encodedBytes(lead: u32): u32 {
 /** Spaces beyond ASCII; `wc` counts those that do not break lines, too. */
 function isSpace(point: u32): bool {
   if (point < 0x2000) return point == 0xa0 || point == 0x1680;
-  return point <= 0x200a || (point | 1) == 0x2029 || point == 0x202f || point == 0x205f || point == 0x2060 || point == 0x3000;
+  return point <= 0x200a || point == 0x202f || point == 0x205f || point == 0x2060 || point == 0x3000;
 }
 
 /** The end of the last character that is whole. */

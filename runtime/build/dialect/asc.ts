@@ -4,7 +4,7 @@ import * as assemblyscript from "assemblyscript";
 type Numbers<Names extends string> = Readonly<Record<Names, number>>;
 
 interface Tables {
-  CommonFlags: Numbers<"Export" | "Static" | "Const" | "Declare">;
+  CommonFlags: Numbers<"Export" | "Static" | "Const" | "Declare" | "Readonly">;
   SourceKind: Numbers<"User" | "UserEntry">;
   ElementKind: Numbers<"Enum" | "FunctionPrototype" | "Global" | "TypeDefinition" | "ClassPrototype">;
   TypeFlags: Numbers<"Nullable">;

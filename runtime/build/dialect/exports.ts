@@ -53,6 +53,7 @@ class Collector {
     if (entry !== undefined) {
       for (const [name, { node, source }] of scope.exports(entry)) this.exported(name, node, source);
     }
+    Object.assign(this.docs.types, this.dialect.constants.docs);
     // An interface may be used only by functions that are not exported: every process supplies it all the same.
     for (const host of hosts.values()) this.interfaceOf(host);
     return {
@@ -116,7 +117,7 @@ class Collector {
         tree.error(parameter, "ERR_VDSO_API_FORM", "there are no rest parameters", "export one function per count");
       }
       if (!parameter.initializer) return { name, type };
-      const value = constants.evaluate(parameter.initializer, source, `the default of '${name}'`);
+      const value = constants.evaluate(parameter.initializer, source, `the default of '${name}'`, type);
       return value === undefined ? { name, type } : { name, type, default: literalOf(value, type) };
     });
   }

@@ -326,7 +326,7 @@ export class Layouts {
     if (first === undefined) {
       const { entry } = this.tree;
       const help = "write const shared = vvarRoot<VvarData>(); with a @vvar class VvarData";
-      if (entry) this.tree.error(entry, "ERR_VDSO_ROOT_MISSING", "the vDSO has no vVAR root", help);
+      if (entry) this.tree.errorAtStart(entry, "ERR_VDSO_ROOT_MISSING", "the vDSO has no vVAR root", help);
       return;
     }
     for (const { call } of others) {

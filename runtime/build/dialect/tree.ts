@@ -33,6 +33,12 @@ export class Tree {
     if (!this.diagnostics.some(same)) this.diagnostics.push(made);
   }
 
+  /** For what concerns a file as a whole. */
+  errorAtStart({ range }: asc.Source, code: string, message: string, help?: string): void {
+    const { source } = range;
+    this.diagnostics.push(diagnosticAt({ start: 0, end: 0, source }, "error", code, message, help));
+  }
+
   /**
    * Parses statements made up by us. Every node gets the range of the author's code that it stands for, so that errors and source maps
    * point there.
@@ -136,7 +142,7 @@ export function isStatic(node: asc.DeclarationStatement): boolean {
 /** The author's doc comment that stands right before a declaration; "" when there is none. */
 export function docComment(node: asc.DeclarationStatement): string {
   const before = node.range.source.text.slice(0, node.range.start);
-  const found = /\/\*\*((?:[^*]|\*(?!\/))*)\*\/\s*(?:(?:export|declare|@\w+(?:\([^)]*\))?)\s*)*$/.exec(before);
+  const found = /\/\*\*((?:[^*]|\*(?!\/))*)\*\/\s*(?:(?:export|declare|const|@\w+(?:\([^)]*\))?)\s*)*$/.exec(before);
   return (found?.[1] ?? "").replace(/^[ \t]*\*[ \t]?/gm, "").trim();
 }
 

@@ -1,0 +1,110 @@
+/** Items of 88 bytes through queues between threads, from JavaScript, the whole payload written and read. */
+
+import { once } from "node:events";
+import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import { RingBuffer } from "ringbuf.js";
+import vqueue from "../generated/vqueue/vqueue.js";
+import type { Group, Row } from "./group.ts";
+import { loadPackage } from "./package.ts";
+
+type Kind = "vqueue" | "ring" | "port";
+
+const WORDS = 22;
+const LENGTH = 4096;
+/** Items in all; messages are slow, and without a bound they pile up. */
+const ITEMS = { vqueue: 4_000_000, ring: 2_000_000, port: 200_000 } as const;
+
+/** Shared words of the threads: how many are ready, go, how many producers have finished. */
+const [READY, GO, GATE_WORDS] = [0, 1, 3];
+
+interface Ends {
+  /** What each producer and each consumer gets besides its role. */
+  readonly producer: (index: number) => object;
+  readonly consumer: (index: number) => object;
+}
+
+async function connect(kind: Kind, pairs: number): Promise<Ends> {
+  if (kind === "vqueue") {
+    const { map } = await loadPackage();
+    const mapping = await map(vqueue);
+    const { handle } = mapping;
+    const queue = mapping.attach().register(2);
+    const both = () => ({ handle, queue });
+    return { producer: both, consumer: both };
+  }
+  // One connection for each producer and consumer: these join exactly two threads.
+  if (kind === "ring") {
+    const rings = grid(pairs, () => RingBuffer.getStorageForCapacity(WORDS * LENGTH, Uint32Array));
+    return {
+      producer: (index) => ({ rings: rings[index] }),
+      consumer: (index) => ({ rings: rings.map((row) => row[index]) }),
+    };
+  }
+  const channels = grid(pairs, () => new MessageChannel());
+  return {
+    producer: (index) => ({ ports: channels[index]!.map(({ port1 }) => port1) }),
+    consumer: (index) => ({ ports: channels.map((row) => row[index]!.port2) }),
+  };
+}
+
+function grid<T>(size: number, make: () => T): T[][] {
+  return Array.from({ length: size }, () => Array.from({ length: size }, make));
+}
+
+/** Million items per second from `pairs` producers to `pairs` consumers. */
+async function throughput(kind: Kind, pairs: number): Promise<number> {
+  const { producer, consumer } = await connect(kind, pairs);
+  const gate = new Int32Array(new SharedArrayBuffer(GATE_WORDS * Int32Array.BYTES_PER_ELEMENT));
+  const items = ITEMS[kind] / pairs;
+  const common = { kind, gate, items, producers: pairs, consumers: pairs };
+  const start = (role: string, own: { ports?: MessagePort[] }) =>
+    new Worker(new URL("./workers/queue.js", import.meta.url), {
+      workerData: { ...common, role, ...own },
+      transferList: own.ports ?? [],
+    });
+  const workers = Array.from({ length: pairs }, (_, index) => [
+    start("producer", producer(index)),
+    start("consumer", consumer(index)),
+  ]).flat();
+  try {
+    const answers = Promise.all(workers.map((worker) => once(worker, "message")));
+    while (Atomics.load(gate, READY) < workers.length) {
+      await Atomics.waitAsync(gate, READY, Atomics.load(gate, READY), 1000).value;
+    }
+    const began = performance.now();
+    Atomics.store(gate, GO, 1);
+    Atomics.notify(gate, GO);
+    const sums = (await answers).map(([sum]) => sum as number);
+    const seconds = (performance.now() - began) / 1000;
+    verify(sums, items, pairs);
+    return (items * pairs) / seconds / 1e6;
+  } finally {
+    await Promise.all(workers.map((worker) => worker.terminate()));
+  }
+}
+
+/** Every word arrived, once. */
+function verify(sums: readonly number[], items: number, producers: number): void {
+  let each = 0;
+  for (let i = 0; i < items; i++) each = (each + WORDS * i + (WORDS * (WORDS - 1)) / 2) | 0;
+  const found = sums.reduce((total, sum) => (total + sum) | 0, 0);
+  const expected = Math.imul(each, producers);
+  if (found !== expected) throw new Error(`expected a sum of ${expected}, found ${found}`);
+}
+
+function row(pairs: number): Row {
+  return {
+    name: `${pairs} to ${pairs} threads, 88 bytes`,
+    unit: "M/s",
+    better: "higher",
+    ours: () => throughput("vqueue", pairs),
+    peers: {
+      postMessage: () => throughput("port", pairs),
+      "ringbuf.js": () => throughput("ring", pairs),
+    },
+  };
+}
+
+const group: Group = [row(1), row(2)];
+
+export default group;

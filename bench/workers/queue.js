@@ -1,0 +1,129 @@
+// One end of a queue, ours or another's: fills or sums up items of 22 words (88 bytes), the whole payload each time.
+import { parentPort, workerData } from "node:worker_threads";
+import { RingBuffer } from "ringbuf.js";
+import { attach, vvarOf } from "../../dist/runtime/index.js";
+import vqueue from "../../generated/vqueue/vqueue.js";
+
+const WORDS = 22;
+const END = 0xffffffff;
+const SPINS = 2000;
+
+const { role, kind, items, consumers, producers, gate, handle, queue, rings, ports } = workerData;
+const nap = new Int32Array(new SharedArrayBuffer(4));
+const READY = 0;
+const GO = 1;
+const FINISHED = 2;
+
+/** For rings, which cannot wait: as short a sleep as there is. */
+function rest(tries) {
+  if (tries > SPINS) Atomics.wait(nap, 0, 0, 0.05);
+}
+
+function fill(words, at, value) {
+  for (let k = 0; k < WORDS; k++) words[at + k] = value + k;
+}
+
+function sum(words, at) {
+  let total = 0;
+  for (let k = 0; k < WORDS; k++) total = (total + words[at + k]) | 0;
+  return total;
+}
+
+function vqueueEnds() {
+  const api = attach(vqueue, handle);
+  const words = new Uint32Array(vvarOf(api));
+  return {
+    send(value) {
+      let item = api.claim(queue);
+      for (let tries = 0; item === 0; item = api.claim(queue)) if (++tries > SPINS) api.waitForSpace(queue, 10);
+      fill(words, item >>> 2, value);
+      api.commit(queue, item);
+    },
+    sendEnd() {
+      if (Atomics.add(gate, FINISHED, 1) !== producers - 1) return;
+      for (let i = 0; i < consumers; i++) this.send(END);
+    },
+    receiveAll() {
+      for (let total = 0; ; ) {
+        let item = api.take(queue);
+        for (let tries = 0; item === 0; item = api.take(queue)) if (++tries > SPINS) api.waitForItem(queue, 10);
+        const at = item >>> 2;
+        const end = words[at] === END;
+        if (!end) total = (total + sum(words, at)) | 0;
+        api.release(queue, item);
+        if (end) return total;
+      }
+    },
+  };
+}
+
+function ringEnds() {
+  const buffers = rings.map((storage) => new RingBuffer(storage, Uint32Array));
+  const item = new Uint32Array(WORDS);
+  let turn = 0;
+  const push = (buffer) => {
+    for (let tries = 0; buffer.push(item) === 0; ) rest(++tries);
+  };
+  return {
+    send(value) {
+      fill(item, 0, value);
+      push(buffers[turn]);
+      turn = (turn + 1) % buffers.length;
+    },
+    sendEnd() {
+      fill(item, 0, END);
+      for (const buffer of buffers) push(buffer);
+    },
+    receiveAll() {
+      let total = 0;
+      for (let open = buffers.length, tries = 0; open > 0; turn = (turn + 1) % buffers.length) {
+        if (buffers[turn].pop(item) === 0) rest(++tries);
+        else {
+          tries = 0;
+          if (item[0] === END) open--;
+          else total = (total + sum(item, 0)) | 0;
+        }
+      }
+      return total;
+    },
+  };
+}
+
+function portEnds() {
+  const item = new Uint32Array(WORDS);
+  let turn = 0;
+  return {
+    send(value) {
+      fill(item, 0, value);
+      ports[turn].postMessage(item);
+      turn = (turn + 1) % ports.length;
+    },
+    sendEnd() {
+      fill(item, 0, END);
+      for (const port of ports) port.postMessage(item);
+    },
+    receiveAll() {
+      const { promise, resolve } = Promise.withResolvers();
+      let total = 0;
+      let open = ports.length;
+      for (const port of ports) {
+        port.on("message", (received) => {
+          if (received[0] !== END) total = (total + sum(received, 0)) | 0;
+          else if (--open === 0) resolve(total);
+        });
+      }
+      return promise;
+    },
+  };
+}
+
+const ends = { vqueue: vqueueEnds, ring: ringEnds, port: portEnds }[kind]();
+Atomics.add(gate, READY, 1);
+Atomics.notify(gate, READY);
+Atomics.wait(gate, GO, 0);
+if (role === "producer") {
+  for (let i = 0; i < items; i++) ends.send(i);
+  ends.sendEnd();
+}
+parentPort.postMessage(role === "consumer" ? await ends.receiveAll() : 0);
+for (const port of ports ?? []) port.close();

@@ -1,0 +1,146 @@
+import { expect, test } from "vitest";
+import { type Choose, check, exhaustive, linearizable, type ThreadBody } from "../../runtime/check/index.ts";
+import { expectCode } from "../expect-code.ts";
+import { image, imageOf } from "./images.ts";
+import "../../runtime/check/vitest.ts";
+
+const COUNTER = `
+  const BUG: u32 = config("BUG", 0);
+  @vvar class VvarData { count: Atomic<u32>; }
+  const shared = vvarRoot<VvarData>();
+  export function increment(): u32 {
+    if (BUG == 1) { shared.count.store(shared.count.load() + 1); return shared.count.load(); }
+    return shared.count.add(1) + 1;
+  }
+  export function twice(): u32 { shared.count.add(1); return shared.count.add(1) + 1; }
+  export function get(): u32 { return shared.count.load(); }
+`;
+
+class Counter {
+  count = 0;
+  increment(): number {
+    this.count += 1;
+    return this.count;
+  }
+  twice(): number {
+    this.count += 2;
+    return this.count;
+  }
+  get(): number {
+    return this.count;
+  }
+}
+
+const calls = (...names: string[]): ThreadBody =>
+  function* (t) {
+    for (const name of names) yield* t.call(name);
+  };
+
+test("a counter of atomic additions is linearizable, one of loads and stores is not", async () => {
+  const threads = { a: calls("increment", "get"), b: calls("increment"), c: calls("get", "get") };
+  const safety = linearizable(Counter);
+  const right = await imageOf(COUNTER);
+  expect(await check({ ...right, threads, safety, strategy: exhaustive() })).toPass();
+  const wrong = await imageOf(COUNTER, { BUG: "1" });
+  const { failure } = await check({ ...wrong, threads, safety, strategy: exhaustive() });
+  expect(failure?.kind).toBe("history");
+  expect(failure?.message).toContain("sequential model Counter");
+});
+
+test("a call that others see half done is not linearizable", async () => {
+  const built = await imageOf(COUNTER);
+  const threads = { a: calls("twice"), b: calls("get") };
+  const { failure } = await check({ ...built, threads, safety: linearizable(Counter), strategy: exhaustive() });
+  expect(failure).toMatchObject({ kind: "history", schedule: "0 1" });
+});
+
+test("calls that do not overlap keep their order, whoever made them", async () => {
+  // Two reads one behind the other must not see the count go back; the model would allow it if only each thread's order counted.
+  const built = await imageOf(`
+    @vvar class VvarData { old: Atomic<u32>; young: Atomic<u32>; }
+    const shared = vvarRoot<VvarData>();
+    export function increment(): u32 { shared.young.store(1); shared.old.store(1); return 1; }
+    export function get(): u32 { return shared.young.load(); }
+    export function getLate(): u32 { return shared.old.load(); }
+  `);
+  class Late extends Counter {
+    getLate(): number {
+      return this.count;
+    }
+  }
+  const threads = { a: calls("increment"), b: calls("get"), c: calls("getLate") };
+  const { failure } = await check({ ...built, threads, safety: linearizable(Late), strategy: exhaustive() });
+  expect(failure).toMatchObject({ kind: "history", schedule: "0 1 2" });
+});
+
+class StrictQueue {
+  items: bigint[] = [];
+  tryPush(item: bigint): boolean {
+    return this.items.length < 2 && this.items.push(item) > 0;
+  }
+  tryPop(): bigint | undefined {
+    return this.items.shift();
+  }
+}
+
+class RelaxedQueue extends StrictQueue {
+  override tryPop(...args: unknown[]): bigint | undefined {
+    const choose = args.at(-1) as Choose;
+    return choose([true, false]) ? super.tryPop() : undefined;
+  }
+}
+
+test("Vyukov's queue may seem empty while an earlier push is unfinished: the strict model says so, the relaxed one allows it", async () => {
+  const built = await image("queue");
+  const push = (item: bigint): ThreadBody =>
+    function* (t) {
+      yield* t.call("tryPush", item);
+    };
+  const threads = {
+    a: push(1n),
+    *b(t: Parameters<ThreadBody>[0]) {
+      yield* t.call("tryPush", 2n);
+      yield* t.call("tryPop");
+    },
+  };
+  const strict = await check({ ...built, threads, safety: linearizable(StrictQueue), strategy: exhaustive() });
+  expect(strict.failure?.kind).toBe("history");
+  expect(strict.failure?.trace.at(-1)?.returned).toEqual([{ call: "tryPop()", result: "undefined" }]);
+  expect(await check({ ...built, threads, safety: linearizable(RelaxedQueue), strategy: exhaustive() })).toPass();
+});
+
+test("what a dead thread had called may have taken effect, or not", async () => {
+  const built = await imageOf(COUNTER);
+  const threads = { a: calls("increment"), b: calls("get", "get") };
+  const kills = { threads: ["a"] };
+  const result = await check({ ...built, threads, kills, safety: linearizable(Counter), strategy: exhaustive() });
+  expect(result).toPass();
+});
+
+test("a model may choose between several right results", async () => {
+  const built = await image("freelist");
+  class Allocator {
+    free = [0, 1];
+    alloc(choose: Choose): number | undefined {
+      if (this.free.length === 0) return undefined;
+      const node = choose(this.free);
+      this.free = this.free.filter((other) => other !== node);
+      return node;
+    }
+    freeNode(): void {}
+  }
+  const threads = { a: calls("alloc"), b: calls("alloc"), c: calls("alloc") };
+  expect(await check({ ...built, threads, safety: linearizable(Allocator), strategy: exhaustive() })).toPass();
+});
+
+test("a model that fails is an error of its own", async () => {
+  const built = await imageOf(COUNTER);
+  class Broken {
+    get(): number {
+      return (undefined as unknown as Counter).count;
+    }
+  }
+  const spec = { ...built, threads: { a: calls("get") }, safety: linearizable(Broken) };
+  const error = await expectCode("ERR_VDSO_CHECK_MODEL", () => check(spec));
+  expect(error.message).toMatch(/the model Broken failed in get\(\)/);
+});

@@ -1,0 +1,153 @@
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { type CheckResult, check, exhaustive, pct, preemptions, random, replay } from "../../runtime/check/index.ts";
+import { image } from "./images.ts";
+import { permits, queue, structures } from "./structures.ts";
+import "../../runtime/check/vitest.ts";
+
+async function broken(structure = queue, bug = 2, more: object = {}): Promise<CheckResult> {
+  const built = await image(structure.name, { BUG: String(bug) });
+  return check({ ...structure.spec, ...built, ...more });
+}
+
+describe("a report", () => {
+  test("names thread, call, instruction, field, value and the author's line of each step", async () => {
+    const { failure } = await broken(queue, 3, { strategy: exhaustive() });
+    const [first] = failure!.trace;
+    expect(first).toMatchObject({
+      step: 1,
+      thread: "p0",
+      event: "access",
+      call: "tryPush(10n)",
+      access: {
+        op: "i32.atomic.load",
+        field: "tail",
+        value: "0",
+        function: "tryPush",
+        source: { file: "api.ts", text: "const tail = shared.tail.load();", near: false },
+      },
+    });
+    expect(failure!.message).toMatch(
+      /^data race on slots\[\d\]\.item \(Slot\.item\) between "\w\d" \(.*\) and "\w\d" \(/,
+    );
+    expect(failure!.pending.map((next) => next.access.field)).toContain("slots[0].item");
+  });
+
+  test("is text for people, with the way to replay it", async () => {
+    const { failure } = await broken(queue, 3, { strategy: exhaustive() });
+    const text = String(failure);
+    expect(text).toContain("race: data race on slots[0].item");
+    expect(text).toMatch(/ {2}3 {2}p0 {2}tryPush\(10n\) {2}i32\.atomic\.rmw\.cmpxchg {2}tail +0 -> 1 +~?api\.ts:\d+/);
+    expect(text).toContain(`again: strategy: replay(${JSON.stringify(failure!.schedule)})`);
+  });
+
+  test("is JSON for programs", async () => {
+    const { failure } = await broken(queue, 3, { strategy: exhaustive() });
+    const json = JSON.parse(JSON.stringify(failure)) as typeof failure;
+    expect(json).toMatchObject({ kind: "race", schedule: failure!.schedule });
+    expect(json!.trace).toHaveLength(failure!.trace.length);
+  });
+
+  test("names calls by what is known without a source map", async () => {
+    const { failure } = await broken(queue, 3, { strategy: exhaustive(), sourceMap: undefined });
+    expect(failure!.trace[0]!.access?.source).toBeUndefined();
+    expect(String(failure)).toContain("in tryPush()");
+  });
+
+  test("says who was killed where", async () => {
+    const { failure } = await broken(permits, 3, { strategy: exhaustive() });
+    const death = failure!.trace.find((step) => step.event !== "access");
+    expect(death).toMatchObject({ event: "killed", thread: expect.stringMatching(/^[ab]$/), call: "acquire(2)" });
+    expect(String(failure)).toContain("KILLED");
+    expect(failure!.trace.some((step) => step.thread === "reaper")).toBe(true);
+  });
+
+  test("of a sampled failure has the seed that found it, and a schedule cut to what is needed", async () => {
+    const found = await broken(queue, 2, { strategy: random({ seed: 5 }), races: false });
+    expect(found.tier).toBe("sampled");
+    const { failure } = found;
+    const again = await broken(queue, 2, { strategy: random({ seed: failure!.seed!, schedules: 1 }), races: false });
+    expect(again.failure?.schedule).toBe(failure!.schedule);
+    expect(again.failure?.message).toBe(failure!.message);
+  });
+});
+
+describe("strategies", () => {
+  test.each([
+    ["exhaustive", exhaustive(), "exhaustive"],
+    ["at most 2 preemptions", preemptions(2), "bounded"],
+    ["PCT", pct(), "sampled"],
+    ["random", random(), "sampled"],
+  ])("%s: finds the bug, and says how far it went", async (_, strategy, tier) => {
+    const result = await broken(queue, 2, { strategy, races: false });
+    expect(result.failure).toBeDefined();
+    expect(result.tier).toBe(tier);
+  });
+
+  test("a bound of no preemption at all misses what needs one", async () => {
+    const result = await broken(queue, 2, { strategy: preemptions(0), races: false });
+    expect(result).toPass();
+    expect(String(result)).toMatch(/^preemptions\(0\): all \d+ states and \d+ steps passed$/);
+  });
+
+  test("what is too large for a search is searched within a bound, then sampled", async () => {
+    const small = [exhaustive({ states: 50 }), preemptions(1, { states: 50 }), pct({ schedules: 20 })];
+    const result = await broken(queue, 0, { strategy: small });
+    expect(result.tiers.map(({ strategy, complete }) => [strategy, complete])).toEqual([
+      ["exhaustive", false],
+      ["preemptions(1)", false],
+      ["pct(depth 3)", true],
+    ]);
+    expect(result.tier).toBe("sampled");
+    expect(String(result)).toContain("20 schedules passed");
+  });
+
+  test("a replayed schedule of the broken image passes on the corrected one, where it still fits", async () => {
+    const { failure } = await broken(queue, 4, { strategy: exhaustive(), races: false });
+    const corrected = await image("queue");
+    const result = await check({ ...queue.spec, ...corrected, races: false, strategy: replay(failure!.schedule) });
+    expect(result).toPass();
+    expect(result.tier).toBe("replayed");
+  });
+});
+
+test("every bug's schedule fails in the same way in another process", async () => {
+  const found: { structure: string; index: number; schedule: string; failure: string }[] = [];
+  for (const { name, spec, bugs } of structures) {
+    for (const [index, { bug, config, spec: other }] of bugs.entries()) {
+      const built = await image(name, { ...config, BUG: String(bug) });
+      const { failure } = await check({ ...spec, ...other, ...built, strategy: exhaustive() });
+      found.push({
+        structure: name,
+        index,
+        schedule: failure!.schedule,
+        failure: `${failure!.kind}: ${failure!.message} ${JSON.stringify(failure!.trace)}`,
+      });
+    }
+  }
+  const script = join(import.meta.dirname, "replay-process.ts");
+  const { stdout, stderr, status } = spawnSync(process.execPath, [script], {
+    input: JSON.stringify(found.map(({ structure, index, schedule }) => ({ structure, index, schedule }))),
+    encoding: "utf8",
+    maxBuffer: 1 << 26,
+  });
+  expect(stderr).toBe("");
+  expect(status).toBe(0);
+  expect(JSON.parse(stdout)).toEqual(found.map(({ failure }) => failure));
+}, 120_000);
+
+describe("toPass()", () => {
+  test("fails with the report", async () => {
+    const result = await broken(queue, 3, { strategy: exhaustive() });
+    expect(() => expect(result).toPass()).toThrow(/the check failed\n\nrace: data race on slots\[0\]\.item/);
+    expect(result).not.toPass();
+  });
+
+  test("negated, fails with what was covered", async () => {
+    const result = await broken(queue, 0, { strategy: exhaustive() });
+    expect(() => expect(result).not.toPass()).toThrow(
+      /expected the check to fail, but it passed: exhaustive: all \d+ states/,
+    );
+  });
+});
