@@ -54,84 +54,93 @@ describe.each([4096, 1, 2, 7])("at queues of length %i", (length) => {
 });
 
 describe.each([1, 7, 256])("killed at random moments, at a queue of length %i,", (length) => {
-  test("producers and consumers lose, double and block nothing", async () => {
-    const { api, start } = await boot({ QUEUE_LEN: String(length), ARRAY_LEN: "1", URGENT_LEN: "1", PROCESSES: "16" });
-    const mailbox = api["register"]!(0);
-    const [producers, consumers, perLane] = [2, 2, 4_000_000];
-    const acknowledged = new Int32Array(new SharedArrayBuffer(4 * producers)).fill(-1);
-    const current = new Int32Array(new SharedArrayBuffer(4 * consumers));
-    const seen = new Uint8Array(new SharedArrayBuffer(producers * perLane));
-    const lanes = Array.from({ length: producers + consumers }, (_, lane) => lane);
-    const generations = lanes.map(() => 0);
-    const redelivered = new Map<number, number>();
-    const lost: number[] = [];
+  test(
+    "producers and consumers lose, double and block nothing",
+    async () => {
+      const { api, start } = await boot({
+        QUEUE_LEN: String(length),
+        ARRAY_LEN: "1",
+        URGENT_LEN: "1",
+        PROCESSES: "16",
+      });
+      const mailbox = api["register"]!(0);
+      const [producers, consumers, perLane] = [2, 2, 4_000_000];
+      const acknowledged = new Int32Array(new SharedArrayBuffer(4 * producers)).fill(-1);
+      const current = new Int32Array(new SharedArrayBuffer(4 * consumers));
+      const seen = new Uint8Array(new SharedArrayBuffer(producers * perLane));
+      const lanes = Array.from({ length: producers + consumers }, (_, lane) => lane);
+      const generations = lanes.map(() => 0);
+      const redelivered = new Map<number, number>();
+      const lost: number[] = [];
 
-    const pidOf = (lane: number): number => generations[lane]! * 1024 + lane + 2;
-    const launch = async (lane: number): Promise<Worker> => {
-      const isProducer = lane < producers;
-      // Numbers go on behind those that the one before may have sent without hearing of it.
-      if (isProducer && generations[lane]! > 0) acknowledged[lane]! += 16;
-      const worker = await start(
-        pidOf(lane),
-        isProducer
-          ? { kind: "produce", mailbox, lane, acknowledged, batch: lane === 1, until: perLane, length }
-          : { kind: "consume", mailbox, seen, perLane, current, at: lane - producers },
-      );
-      if (!isProducer) {
-        expect(api["share"]!(mailbox, pidOf(lane))).toBe(0);
-        worker.postMessage("go");
+      const pidOf = (lane: number): number => generations[lane]! * 1024 + lane + 2;
+      const launch = async (lane: number): Promise<Worker> => {
+        const isProducer = lane < producers;
+        // Numbers go on behind those that the one before may have sent without hearing of it.
+        if (isProducer && generations[lane]! > 0) acknowledged[lane]! += 16;
+        const worker = await start(
+          pidOf(lane),
+          isProducer
+            ? { kind: "produce", mailbox, lane, acknowledged, batch: lane === 1, until: perLane, length }
+            : { kind: "consume", mailbox, seen, perLane, current, at: lane - producers },
+        );
+        if (!isProducer) {
+          expect(api["share"]!(mailbox, pidOf(lane))).toBe(0);
+          worker.postMessage("go");
+        }
+        worker.on("error", (error) => lost.push(Number.NaN) && console.error(error));
+        return worker;
+      };
+      const ranges: { lane: number; from: number; to: number }[] = [];
+      const starts = lanes.map(() => 0);
+      const settle = (lane: number): void => {
+        if (lane < producers) {
+          ranges.push({ lane, from: starts[lane]!, to: acknowledged[lane]! });
+          starts[lane] = acknowledged[lane]! + 17;
+        } else {
+          const held = Atomics.exchange(current, lane - producers, 0);
+          if (held !== 0) redelivered.set(held - 1, (redelivered.get(held - 1) ?? 0) + 1);
+        }
+      };
+      const workers = await Promise.all(lanes.map(launch));
+      for (let kill = 0; kill < KILLS; kill++) {
+        await new Promise((resolve) => setTimeout(resolve, Math.random() * 12));
+        const lane = kill % lanes.length;
+        await workers[lane]!.terminate();
+        settle(lane);
+        api["processDrop"]!(pidOf(lane));
+        generations[lane]!++;
+        workers[lane] = await launch(lane);
       }
-      worker.on("error", (error) => lost.push(Number.NaN) && console.error(error));
-      return worker;
-    };
-    const ranges: { lane: number; from: number; to: number }[] = [];
-    const starts = lanes.map(() => 0);
-    const settle = (lane: number): void => {
-      if (lane < producers) {
-        ranges.push({ lane, from: starts[lane]!, to: acknowledged[lane]! });
-        starts[lane] = acknowledged[lane]! + 17;
-      } else {
-        const held = Atomics.exchange(current, lane - producers, 0);
-        if (held !== 0) redelivered.set(held - 1, (redelivered.get(held - 1) ?? 0) + 1);
+      for (const lane of [0, 1]) {
+        await workers[lane]!.terminate();
+        settle(lane);
+        api["processDrop"]!(pidOf(lane));
       }
-    };
-    const workers = await Promise.all(lanes.map(launch));
-    for (let kill = 0; kill < KILLS; kill++) {
-      await new Promise((resolve) => setTimeout(resolve, Math.random() * 12));
-      const lane = kill % lanes.length;
-      await workers[lane]!.terminate();
-      settle(lane);
-      api["processDrop"]!(pidOf(lane));
-      generations[lane]!++;
-      workers[lane] = await launch(lane);
-    }
-    for (const lane of [0, 1]) {
-      await workers[lane]!.terminate();
-      settle(lane);
-      api["processDrop"]!(pidOf(lane));
-    }
-    // The consumers that are left empty it.
-    for (let idle = 0; idle < 20; idle = api["depth"]!(mailbox) === 0 ? idle + 1 : 0) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-    for (const lane of [2, 3]) {
-      await workers[lane]!.terminate();
-      settle(lane);
-      api["processDrop"]!(pidOf(lane));
-    }
-    const doubled: number[] = [];
-    let total = 0;
-    for (const { lane, from, to } of ranges) {
-      for (let number = from; number <= to; number++, total++) {
-        const id = lane * perLane + number;
-        if (seen[id] === 0 && !redelivered.has(id)) lost.push(id);
+      // The consumers that are left empty it.
+      for (let idle = 0; idle < 20; idle = api["depth"]!(mailbox) === 0 ? idle + 1 : 0) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
       }
-    }
-    for (let id = 0; id < seen.length; id++) {
-      if (seen[id]! > 1 + (redelivered.get(id) ?? 0)) doubled.push(id);
-    }
-    expect({ lost: lost.slice(0, 5), doubled: doubled.slice(0, 5) }).toEqual({ lost: [], doubled: [] });
-    expect(total).toBeGreaterThan(0);
-    expect(api["corruptMailboxes"]!()).toBe(0);
-  }, 120_000);
+      for (const lane of [2, 3]) {
+        await workers[lane]!.terminate();
+        settle(lane);
+        api["processDrop"]!(pidOf(lane));
+      }
+      const doubled: number[] = [];
+      let total = 0;
+      for (const { lane, from, to } of ranges) {
+        for (let number = from; number <= to; number++, total++) {
+          const id = lane * perLane + number;
+          if (seen[id] === 0 && !redelivered.has(id)) lost.push(id);
+        }
+      }
+      for (let id = 0; id < seen.length; id++) {
+        if (seen[id]! > 1 + (redelivered.get(id) ?? 0)) doubled.push(id);
+      }
+      expect({ lost: lost.slice(0, 5), doubled: doubled.slice(0, 5) }).toEqual({ lost: [], doubled: [] });
+      expect(total).toBeGreaterThan(0);
+      expect(api["corruptMailboxes"]!()).toBe(0);
+    },
+    120_000 + KILLS * 500,
+  );
 });
