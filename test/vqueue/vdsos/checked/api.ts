@@ -1,7 +1,6 @@
 /** vqueue as the checker sees it: one mailbox that every process may receive from and has used before, so that only what is checked interleaves. */
 import * as vqueue from "../../../../vdso-src/vqueue/api";
 import { authorise } from "../../../../vdso-src/vqueue/mailbox";
-import { mailboxAt } from "../../../../vdso-src/vqueue/process";
 
 export {
   abandon,
