@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { RingBuffer } from "ringbuf.js";
-import vqueue from "../generated/vqueue/vqueue.js";
+import vqueue, { Policy } from "../generated/vqueue/vqueue.js";
 import type { Group, Row } from "./group.ts";
 import { loadPackage } from "./package.ts";
 
@@ -28,7 +28,7 @@ async function connect(kind: Kind, pairs: number): Promise<Ends> {
     const { map } = await loadPackage();
     const mapping = await map(vqueue);
     const { handle } = mapping;
-    const queue = mapping.attach().register(2);
+    const queue = mapping.attach().register(Policy.Fail, true);
     const both = () => ({ handle, queue });
     return { producer: both, consumer: both };
   }
