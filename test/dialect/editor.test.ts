@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { globSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
@@ -57,6 +57,19 @@ export function positive(n: i32): i32 { return n > 0 ? n : panic("not positive: 
 export function endless(): u32 { for (;;) { if (shared.nameBytes > 0) return shared.nameBytes; } }
 `;
   expect(complaintsAbout(source)).toEqual([]);
+});
+
+test("editors accept the examples of the guide for authors", () => {
+  const guide = readFileSync(join(root, "docs", "authoring.md"), "utf8");
+  const folder = mkdtempSync(join(tmpdir(), "vdso-editor-"));
+  try {
+    const examples = [...guide.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map(([, code]) => code!);
+    for (const [i, code] of examples.entries()) writeFileSync(join(folder, `example-${i}.ts`), code);
+    expect(examples.length).toBeGreaterThan(5);
+    expect(complaints([folder])).toEqual([]);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 test("editors refuse what the build would refuse", () => {

@@ -76,7 +76,7 @@ test("damaged sources give an image or errors with real places, never a failure 
         maxLength: 3,
       }),
     }),
-    { numRuns: Number(process.env["FUZZ_RUNS"] ?? 120), seed: Number(process.env["FUZZ_SEED"] ?? 7) },
+    { numRuns: Number(process.env["FUZZ_RUNS"] ?? 80), seed: Number(process.env["FUZZ_SEED"] ?? 7) },
   );
   let refused = 0;
   for (const { files, name, steps } of damages) {
