@@ -24,11 +24,8 @@ async function pingPong(kind: Kind): Promise<number> {
       }),
   );
   try {
-    const [[microseconds]] = (await Promise.all(workers.map((worker) => once(worker, "message")))) as [
-      [number],
-      unknown,
-    ];
-    return microseconds;
+    const [first] = await Promise.all(workers.map((worker) => once(worker, "message")));
+    return first![0] as number;
   } finally {
     await Promise.all(workers.map((worker) => worker.terminate()));
   }

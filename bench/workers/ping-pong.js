@@ -45,4 +45,4 @@ for (let trip = 0; trip < trips; trip++) {
   times.push((performance.now() - start) * 1000);
 }
 times.sort((a, b) => a - b);
-parentPort.postMessage([times[times.length >> 1] ?? 0]);
+parentPort.postMessage(times[times.length >> 1] ?? 0);

@@ -12,7 +12,7 @@ if (role === "setup") {
   if (api.register) api.register(0, 1);
   Atomics.store(gate, 0, 1);
   Atomics.notify(gate, 0);
-  parentPort.postMessage([0]);
+  parentPort.postMessage(0);
   // Its mailbox closes with it.
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 }
@@ -30,4 +30,4 @@ for (let round = 0; round < rounds; round++) {
   run(MAILBOX, items, batch);
   best = Math.min(best, ((performance.now() - start) * 1e6) / items);
 }
-parentPort.postMessage([best]);
+parentPort.postMessage(best);
