@@ -82,6 +82,20 @@ test("an image runs code at its start only if it has private data to compute", a
   expect(exportsOf(computed.image).sort()).toEqual(["_initialize", "f", "memory"]);
 });
 
+test("lifecycle functions are exported, and no part of the API", async () => {
+  const { api, manifest, another } = await run(`
+    @vvar class VvarData { inits: Atomic<u32>; pids: Atomic<u32>; }
+    const shared = vvarRoot<VvarData>();
+    export function init(): void { shared.inits.add(1); }
+    export function processInit(pid: u32): void { shared.pids.add(pid); }
+    export function processDrop(pid: i32): void { shared.pids.sub(pid); }
+    export function seen(): u32 { return shared.inits.load() * 100 + shared.pids.load(); }`);
+  expect(manifest.exports.map(({ name }) => name)).toEqual(["init", "processInit", "processDrop", "seen"]);
+  expect(Object.keys(api)).toEqual(["seen"]);
+  another();
+  expect(api["seen"]!()).toBe(100 + 2 + 3);
+});
+
 test("functions with default parameters are exported as they are", async () => {
   const { wat } = await buildWhole(`${SMALL} export function f(a: u32 = 5): u32 { return a + shared.a; }`);
   expect(wat).not.toContain("varargs");
