@@ -44,9 +44,7 @@ const DATA: usize = 24;
 /** Registers the mailbox; everybody may receive. */
 export function prepare(policy: vqueue.Policy): u32 {
   vqueue.processInit(1);
-  const mailbox = vqueue.register(policy);
-  unchecked(mailboxAt(0).owners[0]).store(~(<u64>0));
-  return mailbox;
+  return vqueue.register(policy, true);
 }
 
 export function processInit(pid: u32): void {
