@@ -21,10 +21,16 @@ import { BUSY, FREE, fits, generationOf, INNER, makeWord, OWNED, orderOf, ownerO
 
 /** No block was to be had. */
 export const NOTHING: f64 = 0;
-/** Words that a search for free blocks looks at in any case, close to where it found the last ones: memory used lately is in the caches. */
+/**
+ * Words that a request for 64 bytes looks at before it cuts up a larger block: where it found the last ones, since memory used lately is in the
+ * caches. Larger requests, which are worth more, look at up to {@link WIDEST} times as many.
+ */
 const WINDOW: u32 = 64;
-/** How often a request goes back to its hints after refilling them: what it found may be gone before it takes it. */
-const REFILLS: u32 = 4;
+const WIDEST: u32 = 16;
+/** Below it is every order. */
+const ANY_ORDER: u32 = 32;
+/** How often a request searches anew: what it found may be gone before it takes it. */
+const SEARCHES: u32 = 4;
 
 /** This process. Before `processInit`: nobody, which borrows nothing. */
 let self: u32 = 0;
@@ -48,10 +54,19 @@ export function wordAt(unit: u32): Atomic<u64> {
   return unchecked(shared.words[unit]);
 }
 
-/** Lends a block of this order, by what this process remembers. @returns a handle, or {@link NOTHING} */
+/**
+ * Lends a block of this order, by what this process remembers; looks around for a smaller one before it cuts up one that is larger.
+ *
+ * @returns a handle, or {@link NOTHING}
+ */
 export function takeHinted(order: u32): f64 {
+  let looked = false;
   for (let orders = hinted(order); orders != 0; orders = hinted(order)) {
     const found = ctz(orders);
+    if (found > order && !looked) {
+      looked = true;
+      if (search(order, found, false)) continue;
+    }
     const unit = recall(found);
     const word = wordAt(unit).load();
     if (stateOf(word) != FREE || orderOf(word) != found) continue;
@@ -63,8 +78,8 @@ export function takeHinted(order: u32): f64 {
 
 /** Lends a block of this order, wherever one is. @returns a handle, or {@link NOTHING} */
 export function takeFound(order: u32): f64 {
-  for (let round: u32 = 0; round < REFILLS; round++) {
-    if (!refill(order)) break;
+  for (let round: u32 = 0; round < SEARCHES; round++) {
+    if (!search(order, ANY_ORDER, true)) break;
     const handle = takeHinted(order);
     if (handle != NOTHING) return handle;
   }
@@ -121,20 +136,27 @@ function carve(unit: u32, from: u32, order: u32, generation: u64): void {
   }
 }
 
-/** Remembers free blocks of at least this order. @returns is there one? */
-function refill(order: u32): bool {
+/**
+ * Remembers the free blocks close by of at least this order and below another; if there is none and it may go `far`, the next one wherever
+ * it is.
+ *
+ * @returns is there one?
+ */
+function search(order: u32, below: u32, far: bool): bool {
+  const window = WINDOW * min(WIDEST, 1 << order);
   let found = false;
   let seen: u32 = 0;
-  for (let distance: u32 = 0; distance < UNITS && !(found && seen >= WINDOW); seen++) {
+  for (let distance: u32 = 0; distance < UNITS && (seen < window || (far && !found)); seen++) {
     const unit = (home + distance) & (UNITS - 1);
     const word = wordAt(unit).load();
-    const size = stride(unit, word);
-    if (stateOf(word) == FREE && size >= 1 << order && fits(unit, orderOf(word))) {
-      remember(orderOf(word), unit);
-      if (!found && seen >= WINDOW) home = unit;
+    const size = orderOf(word);
+    if (stateOf(word) == FREE && size >= order && size < below && fits(unit, size)) {
+      remember(size, unit);
+      // The next search begins where this one had to go.
+      if (seen >= window) home = unit;
       found = true;
     }
-    distance += size;
+    distance += stride(unit, word);
   }
   return found;
 }
