@@ -34,7 +34,7 @@ const URGENT: bool = true;
   /** Items that wait, and claimed slots among them. */
   depth: u32;
   urgentDepth: u32;
-  /** The most that waited, looked at every 16 items. */
+  /** The most that waited, looked at when it was full and every PUBLISH_EVERY items. */
   highWater: u32;
   /** Items committed, and slots claimed now; modulo 2^32. */
   sent: u32;

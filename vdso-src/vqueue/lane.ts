@@ -5,7 +5,7 @@
  * word is older still; and a new registration changes every word, so a CAS by somebody who believes in the old one fails.
  */
 import { lengthOf, logOf, advance, CLAIMED, EMPTY, FULL, indexOf, isImpossible, lapsAhead, ownedWord, REDO, runOf, SKIP, slotAt, slotOf, slotsBetween, stateOf, TAKEN, turnOf, wordOf, wordTurn } from "./ring";
-import { Mailbox, Slot, SLOT_BYTES, SLOT_WORD_BYTES } from "./layout";
+import { Mailbox, PUBLISH_EVERY, Slot, SLOT_BYTES, SLOT_WORD_BYTES } from "./layout";
 import { headOf, me, setHead, setTail, tailOf } from "./process";
 import { isOpen, LOOK_AROUND, Policy, quarantine, refusal, summaryOf } from "./gate";
 import { Status } from "./status";
@@ -15,9 +15,6 @@ import { ITEM, SPACE, wakeNext, wakeOne } from "./waiting";
 export let gotIndex: u32 = 0;
 export let gotRun: u32 = 0;
 
-const HINT_EVERY: u64 = 16;
-/** Below this many slots every claim publishes: there are not enough for anybody to be far behind. */
-const SMALL: u32 = 64;
 
 // @ts-ignore: decorator
 @inline
@@ -27,8 +24,8 @@ function attempts(urgent: bool): u32 {
 
 // @ts-ignore: decorator
 @inline
-function isTimeToPublish(from: u64, to: u64, urgent: bool): bool {
-  return lengthOf(urgent) <= SMALL || from / HINT_EVERY != to / HINT_EVERY;
+function isTimeToPublish(from: u64, to: u64): bool {
+  return from / PUBLISH_EVERY != to / PUBLISH_EVERY;
 }
 
 // @ts-ignore: decorator
@@ -48,7 +45,7 @@ function headHint(mailbox: Mailbox, urgent: bool): Atomic<u64> {
 @inline
 export function claimedUpTo(mailbox: Mailbox, index: u32, from: u64, to: u64, urgent: bool): void {
   setTail(index, urgent, to);
-  if (isTimeToPublish(from, to, urgent)) publishTail(mailbox, to, urgent);
+  if (isTimeToPublish(from, to)) publishTail(mailbox, to, urgent);
 }
 
 function publishTail(mailbox: Mailbox, to: u64, urgent: bool): void {
@@ -65,7 +62,7 @@ function publishTail(mailbox: Mailbox, to: u64, urgent: bool): void {
 export function takenUpTo(mailbox: Mailbox, index: u32, from: u64, to: u64, urgent: bool): void {
   setHead(index, urgent, to);
   // SYNC head-hint: a process that was away begins here; pairs with `head-hint` in newestHead().
-  if (isTimeToPublish(from, to, urgent)) headHint(mailbox, urgent).store(to);
+  if (isTimeToPublish(from, to)) headHint(mailbox, urgent).store(to);
 }
 
 /** Who commits behind a slot that is not yet committed wakes a sleeper in vain; who takes that one wakes it again. */
@@ -128,6 +125,7 @@ export function claimAny(id: u32, mailbox: Mailbox, index: u32, want: u32, urgen
         drops = (state == FULL || state == REDO) && mailbox.policy.load() == Policy.DropOldest;
         if (!drops) {
           setTail(index, urgent, tail);
+          if (!urgent && mailbox.highWater.load() != length) mailbox.highWater.store(length);
           return isOpen(mailbox, id) ? Status.Full : refusal(mailbox, id);
         }
       }

@@ -25,6 +25,10 @@ export const MAP_LEN: u32 = config.range("MAP_LEN", 64, 1, 4096);
 export const PROCESSES: u32 = config.range("PROCESSES", 1024, 2, 1024);
 /** Looks at a mailbox before a waiter parks, at most. 0: parks at once. */
 export const SPIN: u32 = config.range("SPIN", 2000, 0, 100000000);
+/** Slots after which a process publishes how far it has seen claimed, or taken. */
+export const PUBLISH_EVERY: u64 = config.powerOfTwo("PUBLISH_EVERY", 16);
+/** Count sleeps and wake-ups? Off where states are compared that should not differ by them: in the checker. */
+export const COUNTERS: bool = config("COUNTERS", true);
 /** Lap that a mailbox's positions start in; for tests of the wrap-around. */
 export const START_TURN: u64 = config("START_TURN", 0);
 

@@ -15,7 +15,7 @@
  *   to *every* process's wake word and notifies, so nobody sleeps over something that happened before.
  */
 import { summaryOf, summaryShift } from "./gate";
-import { Mailbox, PID_WORDS, PROCESSES, shared } from "./layout";
+import { COUNTERS, Mailbox, PID_WORDS, PROCESSES, shared } from "./layout";
 import { me, processAt } from "./process";
 
 const OWN_WORD_SHIFT: u32 = 6;
@@ -68,11 +68,11 @@ export function wakeNext(mailbox: Mailbox, space: bool, count: u32): void {
       continue;
     }
     // Not always the lowest first: start where the last wake-up ended.
-    const turn = <u64>(mailbox.wakeUps.load() & 63);
+    const turn = COUNTERS ? <u64>(mailbox.wakeUps.load() & 63) : 0;
     const index = (ctz(rotr(bits, turn)) + turn) & 63;
     const bit = <u64>1 << index;
     if ((set.and(~bit) & bit) == 0) continue;
-    mailbox.wakeUps.add(1);
+    if (COUNTERS) mailbox.wakeUps.add(1);
     bump((word << OWN_WORD_SHIFT) + <u32>index);
     if (--count == 0) return;
   }
