@@ -12,11 +12,11 @@ import { type EntityId, idOf, localIn, localOf, mailboxOf, NUMBERS, numberIn } f
 import { type Codec, structured } from "./codec.ts";
 import { Entity, ignoreGone } from "./entity.ts";
 import { Fifo } from "./fifo.ts";
-import { guard, timedOut, type WaitOptions } from "./guard.ts";
+import { type CallOptions, guard, timedOut, type WaitOptions } from "./guard.ts";
 import type { Heap, Loan } from "./heap.ts";
 import { type Answering, IncomingCall, Message } from "./message.ts";
 import { type Delivery, Pump, type Pumped } from "./pump.ts";
-import type { ReplyStream } from "./stream.ts";
+import type { Line, Receiver } from "./stream.ts";
 import { type Form, Kind, NOTHING, type Payload, Put, Wire } from "./wire.ts";
 
 /** Counters since the start. */
@@ -60,9 +60,10 @@ interface Peer {
 interface Pending {
   readonly peer: Peer;
   readonly from: number;
-  readonly stream: ReplyStream | undefined;
+  readonly receiver: Receiver | undefined;
   readonly resolve: (answer: Message) => void;
   readonly reject: (error: unknown) => void;
+  readonly background?: boolean | undefined;
   /** Not sent yet. */
   frame: Frame | undefined;
   unguard: (() => void) | undefined;
@@ -202,14 +203,15 @@ export class Dispatcher implements Pumped, Answering {
     return put === Put.Ok;
   }
 
-  call(from: number, to: EntityId, type: number, data: unknown, options: WaitOptions): Promise<Message> {
+  call(from: number, to: EntityId, type: number, data: unknown, options: CallOptions): Promise<Message> {
     const peer = this.#peerFor(to);
     const payload = this.wire.pack(data);
     return new Promise((resolve, reject) => {
       this.#open(peer, localIn(to), type, payload, options, {
         peer,
         from,
-        stream: undefined,
+        receiver: undefined,
+        background: options.background,
         resolve,
         reject,
         frame: undefined,
@@ -227,7 +229,7 @@ export class Dispatcher implements Pumped, Answering {
     const pending: Pending = {
       peer,
       from,
-      stream: undefined,
+      receiver: undefined,
       resolve: (message) => {
         answer = message;
       },
@@ -248,26 +250,24 @@ export class Dispatcher implements Pumped, Answering {
     }
   }
 
-  stream(from: number, to: EntityId, type: number, data: unknown, options: WaitOptions, stream: ReplyStream): void {
+  /** A call with several answers. */
+  converse(from: number, to: EntityId, type: number, data: unknown, options: WaitOptions, receiver: Receiver): Line {
     const peer = this.#peerFor(to);
     const payload = this.wire.pack(data);
     const pending: Pending = {
       peer,
       from,
-      stream,
-      resolve: (last) => {
-        last[Symbol.dispose]();
-        stream.end();
-      },
-      reject: (error) => stream.fail(error),
+      receiver,
+      resolve: (last) => receiver.done(last),
+      reject: (error) => receiver.fail(error),
       frame: undefined,
       unguard: undefined,
     };
-    const call = this.#open(peer, localIn(to), type, payload, options, pending, stream.window);
-    stream.connect({
+    const call = this.#open(peer, localIn(to), type, payload, options, pending, receiver.window);
+    return {
       credit: (count) => this.#control(peer, Kind.Credit, count, call),
-      cancel: () => this.#cancel(call, pending, cancelled()),
-    });
+      cancel: (reason = cancelled()) => this.#cancel(call, pending, reason),
+    };
   }
 
   #open(
@@ -284,7 +284,7 @@ export class Dispatcher implements Pumped, Answering {
     const call = this.#lastCall;
     const frame = this.#post(peer, Kind.Call, type, to, call, pending.from, payload, window);
     this.#pending.set(call, pending);
-    this.hold();
+    if (!pending.background) this.hold();
     if (frame) {
       pending.frame = frame;
       frame.done = (error) => {
@@ -308,7 +308,7 @@ export class Dispatcher implements Pumped, Answering {
   #settle(call: number, pending: Pending): Pending {
     this.#pending.delete(call);
     pending.unguard?.();
-    this.release();
+    if (!pending.background) this.release();
     return pending;
   }
 
@@ -570,7 +570,7 @@ export class Dispatcher implements Pumped, Answering {
     const { wire } = this;
     const { kind, sender, type, call, form, bytes } = wire;
     const pending = this.#pending.get(call);
-    if (pending?.peer.mailbox !== sender || (kind === Kind.Answer && !pending.stream)) {
+    if (pending?.peer.mailbox !== sender || (kind === Kind.Answer && !pending.receiver)) {
       this.#strayReplies++;
       wire.discard();
       return;
@@ -592,7 +592,7 @@ export class Dispatcher implements Pumped, Answering {
       return;
     }
     if (kind === Kind.Answer) {
-      if (!pending.stream?.push(message)) this.#refused++;
+      if (!pending.receiver?.push(message)) this.#refused++;
       return;
     }
     this.#settle(call, pending);

@@ -3,9 +3,9 @@ import { VdsoError } from "../errors.ts";
 import { type EntityId, tagOf } from "./address.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { Fifo } from "./fifo.ts";
-import { checkOptions, guard, timedOut, type WaitOptions } from "./guard.ts";
+import { type CallOptions, checkOptions, guard, timedOut, type WaitOptions } from "./guard.ts";
 import { IncomingCall, type Message } from "./message.ts";
-import { ReplyStream, type StreamOptions } from "./stream.ts";
+import { type Line, type Receiver, ReplyStream, type StreamOptions } from "./stream.ts";
 
 /** Gets every message; what it returns answers a call, what it throws fails it. The message is disposed of when it has ended. */
 export type Handler = (message: Message | IncomingCall) => unknown;
@@ -36,6 +36,7 @@ export class Entity implements Disposable {
   #waiting = 0;
   #order = 0;
   #handler: Handler | undefined;
+  #keepsAlive = false;
   #closed = false;
 
   /** Made by `ipc.entity()`. */
@@ -88,7 +89,7 @@ export class Entity implements Disposable {
    * @throws VdsoError `ERR_VDSO_TIMEOUT` - and the signal's reason; the server learns of both.
    * @throws - a copy of whatever the server failed with; what {@link send} throws.
    */
-  call(to: EntityId, type: number, data?: unknown, options: WaitOptions = {}): Promise<Message> {
+  call(to: EntityId, type: number, data?: unknown, options: CallOptions = {}): Promise<Message> {
     try {
       this.#checkOpen();
       checkType(type);
@@ -113,8 +114,14 @@ export class Entity implements Disposable {
     checkType(type);
     checkOptions(options);
     const stream = new ReplyStream(options.window);
-    this.#dispatcher.stream(this.local, to, type, data, options, stream);
+    stream.connect(this.converse(to, type, data, options, stream));
     return stream;
+  }
+
+  /** As {@link stream}, for a receiver of one's own. */
+  converse(to: EntityId, type: number, data: unknown, options: WaitOptions, receiver: Receiver): Line {
+    this.#checkOpen();
+    return this.#dispatcher.converse(this.local, to, type, data, options, receiver);
   }
 
   /** Waits for the next message of a type; waiters of a type are served in their order. What nobody waits for is kept. */
@@ -191,10 +198,17 @@ export class Entity implements Disposable {
     return promise;
   }
 
-  /** Hands all messages to a function from now on, those that were kept first. Keeps the process alive until {@link close}. */
-  serve(handler: Handler): this {
+  /**
+   * Hands all messages to a function from now on, those that were kept first.
+   *
+   * @param keepAlive - Keeps the process alive until {@link close}. Default: yes.
+   */
+  serve(handler: Handler, { keepAlive = true } = {}): this {
     this.#checkOpen();
-    if (!this.#handler) this.#dispatcher.holdHandler();
+    if (keepAlive && !this.#keepsAlive) {
+      this.#keepsAlive = true;
+      this.#dispatcher.holdHandler();
+    }
     this.#handler = handler;
     for (let message = this.#takeKept(ANY); message; message = this.#takeKept(ANY)) this.#start(message, handler);
     return this;
@@ -313,7 +327,7 @@ export class Entity implements Disposable {
     }
     for (let kept = this.#takeKept(ANY); kept; kept = this.#takeKept(ANY)) kept[Symbol.dispose]();
     this.#dispatcher.remove(this, error);
-    if (this.#handler) this.#dispatcher.releaseHandler();
+    if (this.#keepsAlive) this.#dispatcher.releaseHandler();
   }
 
   [Symbol.dispose](): void {

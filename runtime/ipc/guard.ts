@@ -8,6 +8,12 @@ export interface WaitOptions {
   readonly timeoutMs?: number;
 }
 
+/** Of calls that stand for something else than work to wait for. */
+export interface CallOptions extends WaitOptions {
+  /** Does not keep the process alive. Default: it does. */
+  readonly background?: boolean;
+}
+
 /** Timers cannot wait longer, and fire at once instead. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 

@@ -55,6 +55,7 @@ export class Ipc implements Disposable {
   readonly #names: Names;
   readonly #registered = new Map<string, Entity>();
   readonly heap: Heap;
+  readonly codec: Codec;
 
   /**
    * @throws VdsoError `ERR_VDSO_NO_MAILBOX` - all mailboxes are in use.
@@ -66,6 +67,7 @@ export class Ipc implements Disposable {
       throw new VdsoError("ERR_VDSO_OPTION", `limit: expected a whole number from 1, found ${limit}`);
     }
     this.heap = heap;
+    this.codec = codec;
     this.#dispatcher = new Dispatcher(queues, heap, codec, delivery, limit);
     this.#names = new Names(names, this.#dispatcher);
   }
@@ -121,6 +123,16 @@ export class Ipc implements Disposable {
   /** Blocks the thread until a message may have come, at most so long, and handles it. */
   wait(timeoutMs: number = Number.POSITIVE_INFINITY): void {
     this.#dispatcher.wait(timeoutMs);
+  }
+
+  /** Keeps the process alive until what it returns is called. */
+  hold(): () => void {
+    this.#dispatcher.holdHandler();
+    let held = true;
+    return () => {
+      if (held) this.#dispatcher.releaseHandler();
+      held = false;
+    };
   }
 
   stats(): IpcStats {

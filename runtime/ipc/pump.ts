@@ -2,7 +2,8 @@
  * Runs a process's dispatcher: looks for work while there is some, for a while after, then parks until somebody sends.
  *
  * Looking takes turns with the microtasks that the work has set off, so that a chain of promises is never held up; a full turn of the event loop
- * comes in between every few milliseconds. How long to look is learned: twice as long when it was worth it, half as long when not.
+ * comes in between every few milliseconds. How long to look is learned: longer when a message came soon after parking; when that was in vain - on a machine with
+ * more threads than cores, whoever looks keeps the sender from running - not for a while, which doubles each time.
  */
 import type { VqueueApi } from "../../generated/vqueue/vqueue.js";
 
@@ -23,7 +24,11 @@ export interface Pumped {
 
 const BATCH = 256;
 /** Microtasks during which to look. */
-const [LEAST_LOOKS, FIRST_LOOKS, MOST_LOOKS] = [16, 256, 4096];
+const [LEAST_LOOKS, MOST_LOOKS] = [16, 512];
+/** Times to park before looking longer is tried again, after it was in vain. */
+const [FIRST_PAUSE, LONGEST_PAUSE] = [4, 1024];
+/** A message that comes so soon after parking was worth waiting for: waking up takes a good part of that. */
+const WORTH_MS = 0.06;
 /** Then the event loop gets its turn. */
 const TURN_MS = 4;
 const HEARTBEAT_MS = 100;
@@ -40,6 +45,8 @@ export class Pump {
   readonly #wake: number;
   #mostLooks: number;
   #looks: number;
+  #pause = 0;
+  #nextPause = FIRST_PAUSE;
   #watching = false;
   #closed = false;
   #parked = false;
@@ -53,7 +60,7 @@ export class Pump {
     this.#words = new Int32Array(vvar);
     this.#wake = queues.wakeWord() >>> 2;
     this.#mostLooks = delivery === "adaptive" ? MOST_LOOKS : 0;
-    this.#looks = delivery === "adaptive" ? FIRST_LOOKS : 0;
+    this.#looks = delivery === "adaptive" ? LEAST_LOOKS : 0;
     if (delivery !== "polling") void this.#run();
     else this.#parked = true;
   }
@@ -116,13 +123,16 @@ export class Pump {
       const flushed = this.#work.flush();
       const count = this.#work.isFull() ? 0 : this.#work.drain(BATCH);
       if (count > 0 || flushed) {
-        if (idleLooks > 0) this.#looks = Math.min(this.#mostLooks, this.#looks * 2);
+        if (idleLooks > LEAST_LOOKS) this.#nextPause = FIRST_PAUSE;
         idleLooks = 0;
       } else if (idleLooks++ >= this.#looks) {
         this.#work.onIdle();
-        if (this.#mostLooks > 0) this.#looks = Math.max(LEAST_LOOKS, this.#looks >> 1);
         idleLooks = 0;
-        if (await this.#park()) turnEnds = performance.now() + TURN_MS;
+        const parked = performance.now();
+        if (!(await this.#park())) continue;
+        turnEnds = performance.now();
+        if (this.#mostLooks > 0) this.#learn(turnEnds - parked < WORTH_MS);
+        turnEnds += TURN_MS;
         continue;
       }
       if (++rounds >= 64) {
@@ -134,6 +144,16 @@ export class Pump {
       }
       await undefined;
     }
+  }
+
+  /** @param soon - Did a message come soon after parking? */
+  #learn(soon: boolean): void {
+    if (this.#looks > LEAST_LOOKS) {
+      this.#looks = LEAST_LOOKS;
+      this.#pause = this.#nextPause;
+      this.#nextPause = Math.min(this.#nextPause * 2, LONGEST_PAUSE);
+    } else if (this.#pause > 0) this.#pause--;
+    else if (soon) this.#looks = this.#mostLooks;
   }
 
   /** @returns did the event loop get its turn? */

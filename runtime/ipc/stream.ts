@@ -12,18 +12,28 @@ export interface StreamOptions extends WaitOptions {
 
 const WINDOW = 16;
 
-/** What a stream tells its server. */
-export interface StreamLine {
+/** What gets the answers. */
+export interface Receiver {
+  readonly window: number;
+  /** @returns false: more than there was room for */
+  push(answer: Message): boolean;
+  /** The last one. */
+  done(answer: Message): void;
+  fail(error: unknown): void;
+}
+
+/** What it tells the server. */
+export interface Line {
   credit(count: number): void;
-  cancel(): void;
+  cancel(reason?: unknown): void;
 }
 
 /** The answers, one at a time. Leaving a `for await` early cancels the call. */
-export class ReplyStream implements AsyncIterableIterator<Message> {
+export class ReplyStream implements AsyncIterableIterator<Message>, Receiver {
   readonly window: number;
   readonly #answers = new Fifo<Message>();
   readonly #readers = new Fifo<PromiseWithResolvers<IteratorResult<Message>>>();
-  #line: StreamLine | undefined;
+  #line: Line | undefined;
   #owed = 0;
   #over = false;
   #error: unknown;
@@ -39,11 +49,10 @@ export class ReplyStream implements AsyncIterableIterator<Message> {
     this.window = window;
   }
 
-  connect(line: StreamLine): void {
+  connect(line: Line): void {
     this.#line = line;
   }
 
-  /** An answer has come. @returns false: more than there was room for */
   push(message: Message): boolean {
     if (this.#over || this.#answers.length >= this.window) {
       message[Symbol.dispose]();
@@ -57,8 +66,12 @@ export class ReplyStream implements AsyncIterableIterator<Message> {
     return true;
   }
 
-  /** The last answer has come. */
-  end(): void {
+  done(answer: Message): void {
+    answer[Symbol.dispose]();
+    this.#end();
+  }
+
+  #end(): void {
     this.#over = true;
     for (const reader of this.#readers.drain()) reader.resolve({ done: true, value: undefined });
   }
@@ -71,7 +84,7 @@ export class ReplyStream implements AsyncIterableIterator<Message> {
       this.#failed = true;
       this.#error = error;
     }
-    this.end();
+    this.#end();
   }
 
   next(): Promise<IteratorResult<Message>> {
@@ -92,7 +105,7 @@ export class ReplyStream implements AsyncIterableIterator<Message> {
 
   return(): Promise<IteratorResult<Message>> {
     if (!this.#over) this.#line?.cancel();
-    this.end();
+    this.#end();
     this.#failed = false;
     for (const message of this.#answers.drain()) message[Symbol.dispose]();
     return Promise.resolve({ done: true, value: undefined });

@@ -68,6 +68,26 @@ export interface Payload {
 
 export const NOTHING: Payload = { form: Form.None, bytes: undefined, loan: undefined, own: false };
 
+/** A value with what stands in for parts of it. */
+export class Substituted {
+  readonly value: unknown;
+  readonly replace: Replace;
+
+  constructor(value: unknown, replace: Replace) {
+    this.value = value;
+    this.replace = replace;
+  }
+}
+
+/** A value that the codec has encoded already. */
+export class Encoded {
+  readonly bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+}
+
 /** A frame that was taken: one at a time, overwritten by the next. */
 export class Wire {
   readonly queues: VqueueApi;
@@ -105,11 +125,13 @@ export class Wire {
   }
 
   /** Bytes go as they are, a loan is handed over, anything else goes through the codec. What does not fit into an item goes into the heap. */
-  pack(data: unknown, replace?: Replace): Payload {
+  pack(data: unknown): Payload {
     if (data === undefined) return NOTHING;
     if (data instanceof Loan) return { form: Form.Bytes, bytes: undefined, loan: data, own: false };
     if (data instanceof Uint8Array) return this.#packBytes(Form.Bytes, data);
-    return this.packEncoded(this.codec.encode(data, replace));
+    if (data instanceof Encoded) return this.packEncoded(data.bytes);
+    if (data instanceof Substituted) return this.packEncoded(this.codec.encode(data.value, data.replace));
+    return this.packEncoded(this.codec.encode(data));
   }
 
   /** A value's bytes. */

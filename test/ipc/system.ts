@@ -35,13 +35,16 @@ export async function system(queues: QueueLibrary = vqueue) {
   function party(options: Partial<IpcOptions> = {}): Party {
     const pid = nextPid++;
     const ownHeap = new Heap(heap.attach({ pid }));
-    const ipc = new Ipc({ queues: queue.attach({ pid }), heap: ownHeap, names: names.attach({ pid }), ...options });
+    const queues = queue.attach({ pid });
+    const ipc = new Ipc({ queues, heap: ownHeap, names: names.attach({ pid }), ...options });
     parties.push(ipc);
     return {
       ipc,
       heap: ownHeap,
       pid,
       die() {
+        // The dead do not send; as far as vqueue goes, this one is in the same thread and would.
+        Object.assign(queues, { claim: () => 5, claimUrgent: () => 5 });
         for (const mapping of [queue, heap, names]) mapping.drop(pid);
       },
     };
