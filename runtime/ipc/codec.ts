@@ -443,7 +443,12 @@ class Reader {
       case Tag.Token: {
         const token = this.#value();
         if (!this.#revive) throw this.#garbage("a stand-in");
-        return this.#revive(token);
+        try {
+          return this.#revive(token);
+        } catch (error) {
+          // It may be anything, and whoever looks into it expects what was made on the other side.
+          throw error instanceof VdsoError ? error : this.#garbage("a stand-in for nothing");
+        }
       }
       default: {
         if (++this.#depth > MAX_DEPTH) throw this.#garbage(`more than ${MAX_DEPTH} levels`);

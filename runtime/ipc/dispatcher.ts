@@ -672,6 +672,11 @@ export class Dispatcher implements Pumped, Answering {
     this.#pump.close();
   }
 
+  /** What a sender wrote was no value. */
+  countRefused(): void {
+    this.#refused++;
+  }
+
   stats(): IpcStats {
     let waitingToSend = 0;
     for (const { outbox } of this.#blocked) waitingToSend += outbox.length;

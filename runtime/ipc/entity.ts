@@ -304,6 +304,7 @@ export class Entity implements Disposable {
     const answers = message instanceof IncomingCall && !message.answered;
     this.#over(message);
     if (answers) message.fail(error).catch(ignoreGone);
+    else if ((error as Partial<VdsoError> | undefined)?.code === "ERR_VDSO_GARBAGE") this.#dispatcher.countRefused();
     else if (!(message instanceof IncomingCall)) {
       // As with a listener that throws: it is nobody else's.
       queueMicrotask(() => {
