@@ -3,7 +3,7 @@
  *
  * ```ts
  * import { attach, Heap } from "wasm-vdso/process";
- * import vheap from "wasm-vdso/vheap";
+ * import vheap from "./generated/vheap/vheap.js";
  *
  * const heap = new Heap(attach(vheap));
  * {

@@ -34,6 +34,8 @@ const POLICIES: Readonly<Record<FullPolicy, Policy>> = {
 export interface RegisterOptions {
   /** Default: `"fail"`. */
   readonly policy?: FullPolicy;
+  /** May every other process receive as well, without {@link Mailbox.share}? Default: false. */
+  readonly anyone?: boolean;
 }
 
 export interface SendOptions extends WaitOptions {
@@ -68,13 +70,13 @@ export class Mailboxes {
    *
    * @throws VdsoError `ERR_VDSO_MAILBOX_TABLE` - all are in use.
    */
-  register({ policy = "fail" }: RegisterOptions = {}): Mailbox {
+  register({ policy = "fail", anyone = false }: RegisterOptions = {}): Mailbox {
     const number = POLICIES[policy];
     if (number === undefined) {
       const found = JSON.stringify(policy);
       throw new VdsoError("ERR_VDSO_OPTION", `register: expected "fail", "wait" or "drop-oldest", found ${found}`);
     }
-    const id = this.#shared.api.register(number);
+    const id = this.#shared.api.register(number, anyone);
     if (id < FIRST_ADDRESS) throw failure(id, "register");
     return new Mailbox(id, this.#shared);
   }
@@ -286,19 +288,19 @@ export class Mailbox implements AsyncIterable<Item>, Disposable {
     return this.items();
   }
 
-  /** Lets another process receive from this mailbox too. */
+  /** Makes another process, which has to be attached, a receiver and owner of this mailbox too. */
   share(pid: number): void {
     const status = this.#shared.api.share(this.id, pid);
     if (status !== Status.Ok) throw this.#failure(status, "share");
   }
 
-  /** Closes it for everybody: what it holds is lost, who waits gets `ERR_VDSO_MAILBOX_CLOSED`. Only for its receivers. */
+  /** Closes it for everybody: what it holds is lost, who waits gets `ERR_VDSO_MAILBOX_CLOSED`. Only for its owners. */
   close(): void {
     const status = this.#shared.api.close(this.id);
     if (status !== Status.Ok) throw this.#failure(status, "close");
   }
 
-  /** Receives no more: the mailbox closes when its last receiver has left. For those who only send it does nothing. */
+  /** Receives no more: the mailbox closes when its last owner has left. For those who are none it does nothing. */
   [Symbol.dispose](): void {
     this.#shared.api.leave(this.id);
   }

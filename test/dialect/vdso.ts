@@ -1,5 +1,9 @@
 /** Compiles sources given as text, and runs what comes out: mapped and attached as a program would. */
 
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { compile } from "../../runtime/build/compile.ts";
 import type { CompileInput, CompileResult } from "../../runtime/build/contract.ts";
 import { generateLibrary } from "../../runtime/build/library.ts";
@@ -33,6 +37,10 @@ export function build(sources: Sources, options: Options = {}): Promise<CompileR
   });
 }
 
+const folder = mkdtempSync(join(tmpdir(), "vdso-test-"));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+let files = 0;
+
 export interface Built {
   readonly image: Uint8Array;
   readonly manifest: Manifest;
@@ -50,8 +58,9 @@ export async function buildWhole(sources: Sources, options: Options = {}): Promi
     throw new Error(diagnostics.map((d) => `${d.file}:${d.line}:${d.column} ${d.code} ${d.message}`).join("\n"));
   }
   const { js, dts } = generateLibrary({ manifest, image, docs });
-  const url = `data:text/javascript;base64,${Buffer.from(js).toString("base64")}`;
-  return { image, manifest, wat, js, dts, module: await import(/* @vite-ignore */ url) };
+  const file = join(folder, `library-${++files}.mjs`);
+  writeFileSync(file, js);
+  return { image, manifest, wat, js, dts, module: await import(/* @vite-ignore */ pathToFileURL(file).href) };
 }
 
 export interface Running extends Built {

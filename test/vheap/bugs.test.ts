@@ -91,10 +91,12 @@ const bugs: readonly (Bug & { readonly title: string; readonly scenario: string 
   },
 ];
 
-test.each(bugs)("$title is found", async ({ scenario: title, ...bug }) => {
+for (const { title, scenario, ...bug } of bugs) test(`${title}: found`, () => isFound(scenario, bug));
+
+async function isFound(title: string, bug: Bug): Promise<void> {
   const { constants, spec, deaths, reaperDeaths } = scenarios.find((scenario) => scenario.title === title)!;
   const image = await heapImage(constants, bug);
   const kills = deaths > 0 && { kills: { max: deaths, reaper: reaperDeaths } };
   const result = await check<HeapApi, HeapVvar>({ ...image, ...spec, ...kills, strategy: exhaustive() });
   expect(result.ok, String(result)).toBe(false);
-});
+}

@@ -251,3 +251,17 @@ export const scenarios: readonly Scenario[] = [
     reaperDeaths: 1,
   },
 ];
+
+/** Too many states to see all. */
+export const crowd: Scenario = {
+  title: "a crowd",
+  constants: { units: 8, hints: 4, passes: 4 },
+  spec: {
+    setup: crumbs(8),
+    threads: { a: cycles(4, 1), b: hoard(2, 2), c: cycles(8), d: hoard(1, 1, 1) },
+    safety: sound,
+    goals,
+  },
+  deaths: 2,
+  reaperDeaths: 1,
+};

@@ -46,7 +46,9 @@ async function build(config: Readonly<Record<string, string>>, bug: Bug | undefi
       return undefined;
     }
   };
-  if (bug && !read(bug.file)?.includes(bug.to)) throw new Error(`${bug.file} has no place for the bug: ${bug.from}`);
+  if (bug && !readFileSync(join(folder, bug.file), "utf8").includes(bug.from)) {
+    throw new Error(`${bug.file} has no place for the bug: ${bug.from}`);
+  }
   const options = { name: "vheap", package: "vheap", mode: "release", log: false, features: [], env: {} } as const;
   const result = await compile({ ...options, sources: { read }, config, sourceMap: true });
   const { image, sourceMap, diagnostics } = result;

@@ -35,7 +35,7 @@ describe("in all interleavings", () => {
   test("batches come whole, once and in order, without a race", () =>
     passes(run({ sent: [[1, 2, 3]], received: [3], length: 2, push: "pushMany", pop: "popMany" })));
 
-  test("batches of two producers for two consumers come once and in order", () =>
+  test("batches come once and in order to two consumers", () =>
     passes(
       run({
         sent: [[1, 2]],

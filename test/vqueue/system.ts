@@ -35,6 +35,15 @@ interface Scenario {
   readonly strategy?: Strategy;
 }
 
+const images = new Map<string, ReturnType<typeof imageFrom>>();
+
+function built(constants: Record<string, string>): ReturnType<typeof imageFrom> {
+  const key = JSON.stringify(constants);
+  const image = images.get(key) ?? imageFrom(join(import.meta.dirname, "vdsos/checked"), constants);
+  images.set(key, image);
+  return image;
+}
+
 const bytes = (word: number): number[] => [0, 8, 16, 24].map((shift) => (word >>> shift) & 255).filter(Boolean);
 
 /**
@@ -43,7 +52,7 @@ const bytes = (word: number): number[] => [0, 8, 16, 24].map((shift) => (word >>
  */
 export async function run(scenario: Scenario): Promise<CheckResult> {
   const { sent, received, before = [], length, push = "push", pop = "pop", kills } = scenario;
-  const { image, sourceMap } = await imageFrom(join(import.meta.dirname, "vdsos/checked"), {
+  const { image, sourceMap } = await built({
     QUEUE_LEN: String(length),
     URGENT_LEN: "1",
     ARRAY_LEN: "1",

@@ -15,7 +15,7 @@ import { bytesOf, HeapStats, look } from "./stats";
 import { arrive, send, sentByMe } from "./transit";
 import { FREE, fits, generationOf, makeWord, nextGeneration, OWNED, orderOf, ownerOf, SENT, sameButOrder, stateOf, wholeOrder } from "./word";
 
-export { HEAP_BYTES, HEAP_HINTS, HEAP_PASSES, UNIT_BYTES } from "./layout";
+export { HEAP_BYTES, HEAP_HINTS, HEAP_PASSES } from "./layout";
 
 /** Why a call was refused; each is returned in the place of its result. */
 export enum HeapError {
@@ -94,7 +94,9 @@ export function release(handle: f64): i32 {
   const word = wordAt(unit).load();
   const order = orderOf(word);
   if (!sameButOrder(word, makeWord(OWNED, 0, generation, me()))) return complain(word, generation);
-  if (!fits(unit, order) || !wordAt(unit).cas(word, makeWord(FREE, order, nextGeneration(generation), 0))) return HeapError.Corrupt;
+  const freed = makeWord(FREE, order, nextGeneration(generation), 0);
+  // Nobody but this process changes the word of a block that it owns.
+  if (!fits(unit, order) || !wordAt(unit).cas(word, freed)) return HeapError.Corrupt;
   remember(order, unit);
   return 0;
 }
@@ -145,7 +147,10 @@ export function accept(handle: f64): i32 {
   if (unit == NO_UNIT) return HeapError.BadHandle;
   const generation = handleGeneration(handle);
   const word = wordAt(unit).load();
-  if (!sameButOrder(word, makeWord(SENT, 0, generation, me()))) return stateOf(word) == OWNED && generationOf(word) == generation ? HeapError.NotOwner : complain(word, generation);
+  if (!sameButOrder(word, makeWord(SENT, 0, generation, me()))) {
+    const accepted = stateOf(word) == OWNED && generationOf(word) == generation;
+    return accepted ? HeapError.NotOwner : complain(word, generation);
+  }
   if (!fits(unit, orderOf(word)) || !arrive(unit, word)) return HeapError.Corrupt;
   return <i32>(UNIT_BYTES << orderOf(word));
 }

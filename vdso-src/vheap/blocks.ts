@@ -22,11 +22,11 @@ import { BUSY, FREE, fits, generationOf, INNER, makeWord, OWNED, orderOf, ownerO
 /** No block was to be had. */
 export const NOTHING: f64 = 0;
 /**
- * Words that a request for 64 bytes looks at before it cuts up a larger block: where it found the last ones, since memory used lately is in the
- * caches. Larger requests, which are worth more, look at up to {@link WIDEST} times as many.
+ * Words that a request looks at before it cuts up a larger block: where it found the last ones, since memory used lately is in the caches.
  */
-const WINDOW: u32 = 64;
-const WIDEST: u32 = 16;
+const WINDOW: u32 = 1024;
+/** After looks in vain, up to so many requests of the same size do without: a heap that fills up has nothing that fits better. */
+const MOST_SKIPS: u32 = 31;
 /** Below it is every order. */
 const ANY_ORDER: u32 = 32;
 /** How often a request searches anew: what it found may be gone before it takes it. */
@@ -36,6 +36,9 @@ const SEARCHES: u32 = 4;
 let self: u32 = 0;
 /** Where searches begin. */
 let home: u32 = 0;
+/** By order: requests that still do without a look, and how many did after the last one in vain. */
+const skips = new StaticArray<u32>(32);
+const lastSkips = new StaticArray<u32>(32);
 /** What the last pass over the heap saw: a hash of all words, and whether others were in the middle of something. */
 let passHash: u64 = 0;
 let passMoved: bool = false;
@@ -65,7 +68,7 @@ export function takeHinted(order: u32): f64 {
     const found = ctz(orders);
     if (found > order && !looked) {
       looked = true;
-      if (search(order, found, false)) continue;
+      if (look(order, found)) continue;
     }
     const unit = recall(found);
     const word = wordAt(unit).load();
@@ -74,6 +77,20 @@ export function takeHinted(order: u32): f64 {
     if (handle != NOTHING) return handle;
   }
   return NOTHING;
+}
+
+/** Is there a free block close by that fits better than one of order `below`? Then it is remembered. */
+function look(order: u32, below: u32): bool {
+  const left = unchecked(skips[order]);
+  if (left > 0) {
+    unchecked((skips[order] = left - 1));
+    return false;
+  }
+  const found = search(order, below, false);
+  const next: u32 = found ? 0 : min(unchecked(lastSkips[order]) * 2 + 1, MOST_SKIPS);
+  unchecked((lastSkips[order] = next));
+  unchecked((skips[order] = next));
+  return found;
 }
 
 /** Lends a block of this order, wherever one is. @returns a handle, or {@link NOTHING} */
@@ -143,17 +160,16 @@ function carve(unit: u32, from: u32, order: u32, generation: u64): void {
  * @returns is there one?
  */
 function search(order: u32, below: u32, far: bool): bool {
-  const window = WINDOW * min(WIDEST, 1 << order);
   let found = false;
   let seen: u32 = 0;
-  for (let distance: u32 = 0; distance < UNITS && (seen < window || (far && !found)); seen++) {
+  for (let distance: u32 = 0; distance < UNITS && (seen < WINDOW || (far && !found)); seen++) {
     const unit = (home + distance) & (UNITS - 1);
     const word = wordAt(unit).load();
     const size = orderOf(word);
     if (stateOf(word) == FREE && size >= order && size < below && fits(unit, size)) {
       remember(size, unit);
       // The next search begins where this one had to go.
-      if (seen >= window) home = unit;
+      if (seen >= WINDOW) home = unit;
       found = true;
     }
     distance += stride(unit, word);

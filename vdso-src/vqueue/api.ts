@@ -7,7 +7,7 @@
 import { lengthOf, advance, CLAIMED, EMPTY, FULL, indexOf, isOwned, logOf, MAX_RUN, ownedWord, REDO, runOf, SKIP, slotAt, slotOf, slotsBetween, stateOf, ONE_TURN, TAKEN, TURN_MASK, turnOf, wordOf, wordTurn } from "./ring";
 import { ARRAY_LEN, Mailbox, QUEUE_LEN, shared, Slot, SLOT_BYTES, SLOT_WORD_BYTES } from "./layout";
 import { claimAny, claimedUpTo, gotIndex, gotRun, hasItem, hasSpace, headPosition, itemUrgent, lookAround, passOnItem, slotByItem, slotInAnyLane, tailPosition, takeAgain, takeAny, takenUpTo } from "./lane";
-import { authorise, addOwner, bind, closeMailbox, registerMailbox, removeOwner } from "./mailbox";
+import { authorise, authoriseOwner, addOwner, bind, closeMailbox, registerMailbox, removeOwner } from "./mailbox";
 import { Message, peekAt, read, write } from "./copies";
 import * as map from "./map";
 import { boundId, claimedItem, claimedTurn, enter, forgetClaimed, forgetTaken, headOf, indexIn, mailboxAt, me, receivingId, setClaimed, setReceivingId, setTaken, takenItem, takenTurn, tailOf } from "./process";
@@ -62,19 +62,24 @@ export function processDrop(pid: u32): void {
   reap(pid);
 }
 
-/** Registers a mailbox, with the caller as its receiver. @returns its id, or a Status: NoRoom, NoProcess */
-export function register(policy: Policy = Policy.Fail): u32 {
-  return registerMailbox(policy);
+/**
+ * Registers a mailbox, with the caller as its receiver, and its owner: it closes when its last owner leaves or dies.
+ *
+ * @param anyone - may every other process receive as well?
+ * @returns its id, or a Status: NoRoom, NoProcess
+ */
+export function register(policy: Policy = Policy.Fail, anyone: bool = false): u32 {
+  return registerMailbox(policy, anyone);
 }
 
-/** Lets another process receive too. */
+/** Makes another process a receiver and owner too. It has to be attached. */
 export function share(mailbox: u32, pid: u32): Status {
   return addOwner(mailbox, pid);
 }
 
-/** The caller receives no more; the mailbox closes with its last receiver. */
+/** The caller receives no more; the mailbox closes with its last owner. */
 export function leave(mailbox: u32): Status {
-  const refused = authorise(mailbox);
+  const refused = authoriseOwner(mailbox);
   if (refused != Status.Ok) return refused;
   const index = indexIn(mailbox);
   setReceivingId(index, 0);
@@ -114,7 +119,7 @@ export function getPid(mailbox: u32): u32 {
 }
 
 export function setPid(mailbox: u32, pid: u32): Status {
-  const refused = authorise(mailbox);
+  const refused = authoriseOwner(mailbox);
   if (refused == Status.Ok) mailboxAt(indexIn(mailbox)).pid.store(pid);
   return refused;
 }
@@ -460,7 +465,7 @@ export function stats(mailbox: u32): Option<Stats> {
 
 /** Adds what to notify when a message of this type comes; 2^64 - 1: of any other type. */
 export function mapAdd(mailbox: u32, msgType: u64, notification: u64): Status {
-  const refused = authorise(mailbox);
+  const refused = authoriseOwner(mailbox);
   return refused == Status.Ok ? map.add(mailboxAt(indexIn(mailbox)), msgType, notification) : refused;
 }
 

@@ -185,6 +185,7 @@ export function takeAny(id: u32, mailbox: Mailbox, index: u32, want: u32, urgent
     if (laps > 0) head = catchUp(head, laps, urgent);
     else if (laps == 0 && state == TAKEN) head = advance(head, runOf(word), urgent);
     else if (laps == 0 && state == SKIP) {
+      // SYNC slot-skip: the words behind it say so too by now; pairs with `slot-skip` in skipRun().
       if (slot.word.cas(word, wordOf(turnOf(head, urgent) + 1, EMPTY))) wakeOne(mailbox, SPACE);
     } else {
       if (laps < 0 && !(laps == -1 && (state == TAKEN || state == REDO))) {

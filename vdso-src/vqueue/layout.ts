@@ -68,6 +68,8 @@ const MAILBOX_WORDS: u32 = (ARRAY_LEN + 63) / 64;
   /** Generation, phase and notices; see gate.ts. */
   @align(64) gate: Atomic<u64>;
   policy: Atomic<u32>;
+  /** Not 0: every process may receive. */
+  anyone: Atomic<u32>;
   /** Who is said to receive here; for information. */
   pid: Atomic<u32>;
 

@@ -1,7 +1,7 @@
 /**
  * Registration: who may receive from a mailbox, and when it can be used again.
  *
- * `owners` has one bit for each process that may receive; the mailbox closes when the last one leaves. Each process keeps what it found there
+ * `owners` has one bit for each process that may receive (`anyone`: others may as well); the mailbox closes when the last one leaves. Each process keeps what it found there
  * in private memory, so that receiving does not look. Death: in phase Setup the reaper closes the mailbox; else it takes the bit out.
  */
 import { lengthOf, CLAIMED, EMPTY, logOf, slotAt, stateOf, TAKEN, wordOf, wordTurn } from "./ring";
@@ -13,7 +13,7 @@ import { Status } from "./status";
 import { wakeAll } from "./waiting";
 
 /** @returns the mailbox's id, or a Status */
-export function registerMailbox(policy: Policy): u32 {
+export function registerMailbox(policy: Policy, anyone: bool): u32 {
   if (me == 0) return Status.NoProcess;
   for (let index: u32 = 0; index < ARRAY_LEN; index++) {
     const mailbox = mailboxAt(index);
@@ -29,7 +29,7 @@ export function registerMailbox(policy: Policy): u32 {
       mailbox.gate.store(inPhase(setup, CLOSED));
       continue;
     }
-    resetRest(mailbox, policy);
+    resetRest(mailbox, policy, anyone);
     const open = inPhase(setup, OPEN);
     // SYNC mailbox-open: all that was set above; pairs with `mailbox-open` in bind().
     mailbox.gate.store(open);
@@ -73,8 +73,9 @@ function renew(mailbox: Mailbox, urgent: bool): bool {
   return true;
 }
 
-function resetRest(mailbox: Mailbox, policy: Policy): void {
+function resetRest(mailbox: Mailbox, policy: Policy, anyone: bool): void {
   mailbox.policy.store(policy);
+  mailbox.anyone.store(u32(anyone));
   mailbox.pid.store(processAt(me).pid.load());
   mailbox.skipped.store(0);
   mailbox.dropped.store(0);
@@ -123,9 +124,18 @@ export function authorise(id: u32): Status {
     const refused = bind(id);
     if (refused != Status.Ok) return refused;
   }
-  if (!isOwner(mailboxAt(index), me)) return Status.Foreign;
+  const mailbox = mailboxAt(index);
+  if (mailbox.anyone.load() == 0 && !isOwner(mailbox, me)) return Status.Foreign;
   setReceivingId(index, id);
   return Status.Ok;
+}
+
+/** May this process close the mailbox, share it, change its map? */
+export function authoriseOwner(id: u32): Status {
+  const refused = statusOfId(id);
+  if (refused != Status.Ok) return refused;
+  if (me == 0) return Status.NoProcess;
+  return isOwner(mailboxAt(indexIn(id)), me) ? Status.Ok : Status.Foreign;
 }
 
 function isOwner(mailbox: Mailbox, process: u32): bool {
@@ -134,7 +144,7 @@ function isOwner(mailbox: Mailbox, process: u32): bool {
 
 /** Lets another process receive as well. */
 export function addOwner(id: u32, pid: u32): Status {
-  const refused = authorise(id);
+  const refused = authoriseOwner(id);
   if (refused != Status.Ok) return refused;
   const process = pid & 1023;
   if (process == 0 || process >= PROCESSES || processAt(process).pid.load() != pid) return Status.NoProcess;
@@ -156,7 +166,7 @@ export function removeOwner(mailbox: Mailbox, process: u32): void {
 }
 
 export function closeMailbox(id: u32): Status {
-  const refused = authorise(id);
+  const refused = authoriseOwner(id);
   if (refused != Status.Ok) return refused;
   closeFrom(mailboxAt(indexIn(id)), openGate(id));
   return Status.Ok;

@@ -59,7 +59,7 @@ export function skipRun(mailbox: Mailbox, index: u32, word: u64, urgent: bool): 
     const position = advance(start, behind, urgent);
     slotOf(mailbox, position, urgent).word.store(wordOf(position >> logOf(urgent), SKIP));
   }
-  // SYNC slot-skip: from here on others see the whole run; pairs with `slot-skip` in skipFrom().
+  // SYNC slot-skip: from here on others see the whole run; pairs with `slot-skip` in takeAny().
   if (slotAt(mailbox, index, urgent).word.cas(word, wordOf(wordTurn(word), SKIP))) {
     mailbox.skipped.add(min(runOf(word), lengthOf(urgent)));
   }

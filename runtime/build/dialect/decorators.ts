@@ -1,6 +1,6 @@
 /** Which decorators there are, and what they stand on. The compiler ignores those that it does not know; a typing error must not pass. */
 import { asc, tables } from "./asc.ts";
-import { decorator, type Tree, textOf, walk } from "./tree.ts";
+import { decorator, entryOf, type Tree, textOf, walk } from "./tree.ts";
 
 type Target = "class" | "field" | "function" | "method" | "variable" | "interface" | "enum" | "namespace" | "type";
 
@@ -78,7 +78,7 @@ function check(tree: Tree, node: asc.DeclarationStatement, target: Target, inVva
   for (const found of node.decorators ?? []) {
     const name = textOf(found.name).replace(/^@/, "");
     const base = name.split(".")[0] ?? name;
-    const places = PLACES[base];
+    const places = entryOf(PLACES, base);
     const error = (message: string, help: string): void => tree.error(found, "ERR_VDSO_DECORATOR", message, help);
     if (places === undefined) {
       const near = Object.keys(PLACES).find((known) => distance(known, base) <= 2);
@@ -91,7 +91,7 @@ function check(tree: Tree, node: asc.DeclarationStatement, target: Target, inVva
       error("variables cannot have decorators: editors refuse them", "write a class, or a plain const");
     } else if (!places.includes(target)) {
       error(
-        `@${name} cannot stand on a ${target}`,
+        `@${name} cannot stand on ${/^[aeiou]/.test(target) ? "an" : "a"} ${target}`,
         `it stands on a ${places[0] === "field" ? "field of a @vvar class" : places.join(" or ")}`,
       );
     } else if (target === "field" && !inVvar) {

@@ -1,11 +1,12 @@
 /** What `api.ts` exports, in the manifest's terms: functions, the types that their signatures use, interfaces; and the author's docs. */
 import type { ApiFunction, ApiStruct, EnumType, HostInterface, Parameter } from "../../image/manifest.ts";
+import { isApiName } from "./api-names.ts";
 import type { ApiStructLayout } from "./api-structs.ts";
 import { asc, tables } from "./asc.ts";
 import type { Dialect } from "./dialect.ts";
 import type { HostClass } from "./host-interfaces.ts";
 
-import { docComment, textOf, typeName } from "./tree.ts";
+import { docComment, entryOf, textOf, typeName } from "./tree.ts";
 
 /** The author's doc comments, for the API library's types. */
 export interface Docs {
@@ -95,8 +96,11 @@ class Collector {
     }
     const params = this.parameters(node.signature, source, `'${name}'`);
     const result = this.type(node.signature.returnType, source, `the result of '${name}'`, true);
-    const expected = LIFECYCLE[name];
-    if (expected !== undefined && (result !== "void" || params.map(({ type }) => type).join() !== expected.join())) {
+    const expected = entryOf(LIFECYCLE, name);
+    if (
+      expected !== undefined &&
+      (result !== "void" || params.map(({ type }) => (type === "i32" ? "u32" : type)).join() !== expected.join())
+    ) {
       const form = `export function ${name}(${expected.length > 0 ? "pid: u32" : ""}): void`;
       tree.error(node.name, "ERR_VDSO_API_FORM", `'${name}' has another form than the runtime calls`, `write ${form}`);
     }
@@ -126,7 +130,7 @@ class Collector {
     const { tree, scope, layouts, apiStructs, hosts } = this.dialect;
     const { type, source } = scope.resolveType(usedIn, written);
     const plain = typeName(type) ?? "";
-    const name = ALIASES[plain] ?? plain;
+    const name = entryOf(ALIASES, plain) ?? plain;
     const nullable = type.isNullable;
     const known = SCALARS.has(name) || name === "string" || (name === "void" && isResult);
     if (known && (!nullable || name === "string")) return nullable ? `${name}?` : name;
@@ -219,6 +223,9 @@ class Collector {
     if (other !== undefined && other !== node) {
       const message = `the API would have two types called '${name}'; the other is in ${other.range.source.normalizedPath}`;
       this.dialect.tree.error(node.name, "ERR_VDSO_API_NAME", message, "rename one");
+    }
+    if (!isApiName(name)) {
+      this.dialect.tree.error(node.name, "ERR_VDSO_API_NAME", `'${name}' is taken in JavaScript`, "rename it");
     }
     this.claimed.set(name, node);
   }

@@ -44,6 +44,10 @@ function rewriteClass(tree: Tree, node: asc.ClassDeclaration, source: asc.Source
     const help = `write @host declare class ${name} { ... }`;
     tree.error(node.name, "ERR_VDSO_HOST_FORM", "@host is for classes: editors refuse decorators on interfaces", help);
   }
+  if (!(node instanceof asc.InterfaceDeclaration) && (node.flags & tables.CommonFlags.Declare) === 0) {
+    const help = `write @host declare class ${name} { ... }`;
+    tree.error(node.name, "ERR_VDSO_HOST_FORM", `interface '${name}' is not declared`, help);
+  }
   const functions: HostFunctionNode[] = [];
   let imports = "";
   let methods = "";
@@ -73,7 +77,7 @@ function rewriteClass(tree: Tree, node: asc.ClassDeclaration, source: asc.Source
   }
   const { range } = node;
   source.statements.push(...tree.statements(imports, range));
-  const handle = "<u32>changetype<usize>(this)";
+  const handle = "<u32>$changetype<usize>(this)";
   const made = tree.classText(
     `@unmanaged @final class X { ${methods} @inline retain(): void { __retain(${handle}); } ` +
       `@inline release(): void { __release(${handle}); } }`,
@@ -104,7 +108,7 @@ function importText(owner: string, method: HostFunctionNode): string {
 function methodText(owner: string, method: HostFunctionNode): string {
   const list = parameters(method);
   const args = list.map(({ name }) => name);
-  if (!method.isStatic) args.unshift("<u32>changetype<usize>(this)");
+  if (!method.isStatic) args.unshift("<u32>$changetype<usize>(this)");
   const result = textOf(method.signature.returnType) || "void";
   const call = `__host_${owner}_${method.name}(${args.join(", ")});`;
   const typed = list.map(({ name, type }) => `${name}: ${type}`).join(", ");

@@ -5,7 +5,7 @@
 import { asc } from "./asc.ts";
 import type { Constants } from "./constants.ts";
 import type { Scope } from "./scope.ts";
-import { type Tree, typeName } from "./tree.ts";
+import { entryOf, type Tree, typeName } from "./tree.ts";
 
 const ELEMENT_BYTES: Readonly<Record<string, number>> = {
   ...{ bool: 1, u8: 1, i8: 1, u16: 2, i16: 2, u64: 8, i64: 8, f64: 8 },
@@ -27,7 +27,7 @@ export function privateArrayBytes(tree: Tree, scope: Scope, constants: Constants
       const [element] = typeArguments ?? [];
       const name =
         element === undefined ? made.identifier.text : (typeName(scope.resolveType(source, element).type) ?? "");
-      bytes += count * (ELEMENT_BYTES[name] ?? 4) + OVERHEAD;
+      bytes += count * (entryOf(ELEMENT_BYTES, name) ?? 4) + OVERHEAD;
     }
   }
   return bytes;

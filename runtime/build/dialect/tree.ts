@@ -3,6 +3,18 @@ import type { Diagnostic } from "../diagnostics.ts";
 import { diagnosticAt } from "../diagnostics.ts";
 import { asc, tables } from "./asc.ts";
 
+/**
+ * Names for generated code, which an author's declarations of the same name (`export function load()`) must not catch. The compiler finds
+ * them by their full names.
+ */
+const HYGIENIC: Readonly<Record<string, string>> = {
+  $changetype: "~lib/builtins/changetype",
+  $load: "~lib/builtins/load",
+  $store: "~lib/builtins/store",
+  $memory: "~lib/memory/memory",
+  $vvar: "~lib/vdso/vvar/vvar",
+};
+
 /** What all steps of the dialect share: the sources, a way to report, a way to make nodes. */
 export class Tree {
   readonly diagnostics: Diagnostic[] = [];
@@ -58,6 +70,7 @@ export class Tree {
     for (const statement of made) {
       walk(statement, (node) => {
         node.range = range;
+        if (node instanceof asc.IdentifierExpression) node.text = entryOf(HYGIENIC, node.text) ?? node.text;
       });
     }
     return made;
@@ -103,6 +116,11 @@ export function rewrite(node: asc.Node, replace: (node: asc.Node) => asc.Node): 
     }
   }
   return replace(node);
+}
+
+/** Looks a name up that an author wrote: `constructor` must not find what every object has. */
+export function entryOf<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
 export function textOf(node: asc.Node): string {

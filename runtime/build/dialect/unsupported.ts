@@ -1,6 +1,6 @@
 /** What TypeScript has and the dialect has not, reported with what to write instead. */
 import { asc, tables } from "./asc.ts";
-import { calledMember, calledName, decorator, type Tree, textOf, typeName, walk } from "./tree.ts";
+import { calledMember, calledName, decorator, entryOf, rewrite, type Tree, textOf, typeName, walk } from "./tree.ts";
 
 const CODE = "ERR_VDSO_UNSUPPORTED";
 
@@ -16,6 +16,10 @@ export function refuseUnsupported(tree: Tree): void {
       if (complaint !== undefined) tree.error(complaint.at ?? node, CODE, complaint.message, complaint.help);
     });
     for (const statement of source.statements) refuseTopLevel(tree, statement);
+    // The compiler goes on with what was tried, lest it complain about what is missing then.
+    rewrite(source, (node) =>
+      node instanceof asc.TryStatement ? asc.Node.createBlockStatement(node.bodyStatements, node.range) : node,
+    );
   }
 }
 
@@ -73,15 +77,15 @@ const PLACED: Readonly<Record<string, string>> = {
 function complaintAboutUse(node: asc.Node, fieldTypes: ReadonlySet<asc.Node>): Complaint | undefined {
   if (node instanceof asc.NewExpression) {
     const name = node.typeName.identifier.text;
-    const help = PLACED[name];
+    const help = entryOf(PLACED, name);
     if (help !== undefined) return { message: `${name} cannot be created by new`, help };
-    const world = WORLD[name];
+    const world = entryOf(WORLD, name);
     if (world !== undefined) return { message: `there is no ${name}`, help: world };
   }
   if (node instanceof asc.CallExpression) {
     const [object, member] = calledMember(node) ?? [];
     const name = calledName(node) ?? object ?? "";
-    const help = object === "Math" && member === "random" ? WORLD["seed"] : WORLD[name];
+    const help = object === "Math" && member === "random" ? WORLD["seed"] : entryOf(WORLD, name);
     if (help !== undefined) return { message: `there is no ${textOf(node.expression)}`, help };
   }
   if (node instanceof asc.NamedTypeNode && typeName(node) === "FixedArray" && !fieldTypes.has(node)) {

@@ -9,7 +9,7 @@ export function rewriteVvarClasses(tree: Tree, layouts: Layouts, sites: Sites): 
   const { root } = layouts;
   if (root === undefined) return;
   const { declaration, address, typeText } = root;
-  declaration.initializer = tree.expression(`changetype<${typeText}>(${address})`, declaration.range);
+  declaration.initializer = tree.expression(`$changetype<${typeText}>(${address})`, declaration.range);
   // Inlined, the address becomes an offset of the instruction.
   const [inline] = tree.statements("@inline const x: u32 = 0;", declaration.range);
   if (inline instanceof asc.VariableStatement) declaration.decorators = inline.declarations[0]?.decorators ?? null;
@@ -42,7 +42,7 @@ function rewriteClass(tree: Tree, struct: StructLayout, sites: Sites): void {
 }
 
 function addressOf({ offset }: FieldLayout): string {
-  return offset === 0 ? "changetype<usize>(this)" : `changetype<usize>(this) + ${offset}`;
+  return offset === 0 ? "$changetype<usize>(this)" : `$changetype<usize>(this) + ${offset}`;
 }
 
 function plainAccessors(field: FieldLayout): string {
@@ -51,13 +51,13 @@ function plainAccessors(field: FieldLayout): string {
   const { text, kind, size } = element;
   if (kind === "scalar") {
     return (
-      `@inline get ${name}(): ${text} { return vvar.load<${text}>(${at}); } ` +
-      `@inline set ${name}(value: ${text}) { vvar.store<${text}>(${at}, value); }`
+      `@inline get ${name}(): ${text} { return $vvar.load<${text}>(${at}); } ` +
+      `@inline set ${name}(value: ${text}) { $vvar.store<${text}>(${at}, value); }`
     );
   }
-  const getter = `@inline get ${name}(): ${text} { return changetype<${text}>(${at}); }`;
+  const getter = `@inline get ${name}(): ${text} { return $changetype<${text}>(${at}); }`;
   if (kind !== "struct") return getter;
-  return `${getter} @inline set ${name}(value: ${text}) { vvar.copy(${at}, value, ${size}); }`;
+  return `${getter} @inline set ${name}(value: ${text}) { $vvar.copy(${at}, value, ${size}); }`;
 }
 
 /**
@@ -73,18 +73,18 @@ function arrayAccessor(tree: Tree, struct: StructLayout, field: FieldLayout, sit
   const { length, stride } = array;
   const site = sites.panic(`index {} is out of range: ${owner}.${name} has length {}`, node);
   const check = `if (index >= ${length}) __outOfBounds(index, ${length}, ${site});`;
-  const at = `changetype<usize>(this) + <usize>index * ${stride}`;
-  const load = kind === "scalar" ? `return vvar.load<${text}>(${at});` : `return changetype<${text}>(${at});`;
+  const at = `$changetype<usize>(this) + <usize>index * ${stride}`;
+  const load = kind === "scalar" ? `return $vvar.load<${text}>(${at});` : `return $changetype<${text}>(${at});`;
   let members =
     `@inline get length(): u32 { return ${length}; } ` +
     `@inline @operator("[]") __get(index: u32): ${text} { ${check} ${load} } ` +
     `@inline @operator("{}") __uget(index: u32): ${text} { ${load} }`;
   if (kind === "scalar" || kind === "struct") {
-    const store = kind === "scalar" ? `vvar.store<${text}>(${at}, value);` : `vvar.copy(${at}, value, ${size});`;
+    const store = kind === "scalar" ? `$vvar.store<${text}>(${at}, value);` : `$vvar.copy(${at}, value, ${size});`;
     members +=
       ` @inline @operator("[]=") __set(index: u32, value: ${text}): void { ${check} ${store} }` +
       ` @inline @operator("{}=") __uset(index: u32, value: ${text}): void { ${store} }`;
   }
   struct.source.statements.push(...tree.statements(`@unmanaged @final class ${className} { ${members} }`, node.range));
-  return `@inline get ${name}(): ${className} { return changetype<${className}>(${addressOf(field)}); }`;
+  return `@inline get ${name}(): ${className} { return $changetype<${className}>(${addressOf(field)}); }`;
 }
