@@ -10,7 +10,7 @@
  */
 import { VdsoError } from "../errors.ts";
 
-/** Stands in for a value that has no bytes of its own, or leaves it as it is: undefined. */
+/** What stands in for a function, or an object of some class; undefined: nothing does. */
 export type Replace = (value: object) => unknown;
 /** What a stand-in stands for. */
 export type Revive = (token: unknown) => unknown;
@@ -240,14 +240,13 @@ class Writer {
   }
 
   #object(value: object): void {
-    if (this.#replace && this.#token(value)) return;
+    const prototype: unknown = Object.getPrototypeOf(value);
+    const plain = prototype === Object.prototype || prototype === Array.prototype || prototype === null;
+    if (!plain && this.#replace && this.#token(value)) return;
     if (this.#wasSeen(value)) return;
     if (++this.#depth > MAX_DEPTH) throw this.#refused(`a value nested deeper than ${MAX_DEPTH} levels`);
     if (Array.isArray(value)) this.#array(value);
-    else {
-      const prototype: unknown = Object.getPrototypeOf(value);
-      if (prototype === Object.prototype || prototype === null || !this.#special(value)) this.#record(value);
-    }
+    else if (plain || !this.#special(value)) this.#record(value);
     this.#depth--;
   }
 

@@ -154,7 +154,7 @@ export class IpcPort {
     // Encoded now: what cannot be sent is the caller's error.
     const bytes = this.#ipc.codec.encode(message, (part) => this.#standIn(part));
     if (this.#peer !== undefined) this.#send(new Encoded(bytes));
-    else this.#unsent?.push(new Encoded(Uint8Array.from(bytes)));
+    else this.#unsent?.push(new Encoded(new Uint8Array(bytes)));
     const list = "transfer" in transfer ? (transfer.transfer ?? []) : (transfer as readonly unknown[]);
     for (const item of list) if (item instanceof ArrayBuffer && !item.detached) item.transfer();
     const id = requestId(message);

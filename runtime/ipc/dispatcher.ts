@@ -357,7 +357,7 @@ export class Dispatcher implements Pumped, Answering {
     if (peer.outbox.length === 0 && this.#put(peer, kind, type, to, call, from, payload, window) === Put.Ok)
       return undefined;
     // The bytes may be the codec's, or change before they are sent.
-    const kept = payload.bytes ? { ...payload, bytes: Uint8Array.from(payload.bytes) } : payload;
+    const kept = payload.bytes ? { ...payload, bytes: new Uint8Array(payload.bytes) } : payload;
     const frame: Frame = { kind, type, to, call, from, payload: kept, window, cancelled: false, done: nothing };
     peer.outbox.push(frame);
     this.hold();

@@ -62,7 +62,7 @@ export class Message implements Disposable {
     if (this.#read) return this.#value;
     const shared = this.#loan?.bytes;
     // A copy first: the sender can still write what it lent.
-    const bytes = shared ? Uint8Array.from(shared) : this.#bytes;
+    const bytes = shared ? new Uint8Array(shared) : this.#bytes;
     if (this.#form !== Form.Value || !bytes) return bytes;
     this.#value = this.#codec.decode(bytes, revive);
     this.#read = true;

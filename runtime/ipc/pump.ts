@@ -26,7 +26,7 @@ const BATCH = 256;
 /** Microtasks during which to look. */
 const [LEAST_LOOKS, MOST_LOOKS] = [16, 512];
 /** Times to park before looking longer is tried again, after it was in vain. */
-const [FIRST_PAUSE, LONGEST_PAUSE] = [4, 1024];
+const [FIRST_PAUSE, LONGEST_PAUSE] = [4, 256];
 /** A message that comes so soon after parking was worth waiting for: waking up takes a good part of that. */
 const WORTH_MS = 0.06;
 /** Then the event loop gets its turn. */

@@ -165,7 +165,7 @@ export class Topic<T> implements Disposable {
     if (message.type === Type.Publish) {
       // Bytes may lie in memory that goes back to its sender.
       const { data } = message;
-      return this.#publish(data instanceof Uint8Array ? Uint8Array.from(data) : data)?.then(() => undefined);
+      return this.#publish(data instanceof Uint8Array ? new Uint8Array(data) : data)?.then(() => undefined);
     }
     if (message.type !== Type.Subscribe || !(message instanceof IncomingCall)) {
       throw new VdsoError("ERR_VDSO_GARBAGE", `expected a subscription or a value, found type ${message.type}`);
@@ -214,7 +214,7 @@ export async function* subscribe<T>(ipc: Ipc, name: string, options: SubscribeOp
   const values = entity.stream(owner, Type.Subscribe, [overflow, limit], { window: WINDOW, ...(signal && { signal }) });
   for await (const message of values) {
     const { data } = message;
-    const value = data instanceof Uint8Array ? Uint8Array.from(data) : data;
+    const value = data instanceof Uint8Array ? new Uint8Array(data) : data;
     message[Symbol.dispose]();
     yield value as T;
   }
