@@ -6,6 +6,7 @@ import vqueue from "../../generated/vqueue/vqueue.js";
 import { Kernel } from "../../runtime/index.ts";
 import { Heap } from "../../runtime/ipc/heap.ts";
 import { Ipc } from "../../runtime/ipc/ipc.ts";
+import { expectCode } from "../expect-code.ts";
 import type { Tally } from "./fixtures/ipc-process.ts";
 
 const url = new URL("./fixtures/ipc-process.ts", import.meta.url);
@@ -63,14 +64,32 @@ test("calls to a server that is killed again and again are answered or rejected;
       kills++;
     }
   })();
-  const tallies = await Promise.all([run(["mortal"], 200, 40), run(["mortal"], 200, 40)]);
+  const tallies = await Promise.all([run(["mortal"], 200, 20), run(["mortal"], 200, 20)]);
   killing = false;
   await killer;
   for (const { answered, rejected, wrong } of tallies) {
-    expect(answered + rejected).toBe(8000);
+    expect(answered + rejected).toBe(4000);
     expect(wrong).toBe(0);
   }
   expect(kills).toBeGreaterThan(0);
   for (const { pid } of kernel.processes()) await kernel.kill(pid);
   expect(heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
+});
+
+test("a thread that blocks calls, receives and waits for names as well as one that does not", async () => {
+  const { kernel, ipc, serve } = await boot();
+  const server = await serve("one");
+  const client = ipc.entity();
+  const id = ipc.whenNamedSync("one", { timeoutMs: 60_000 });
+  for (let n = 0; n < 200; n++) {
+    using answer = client.callSync(id, 1, { n, pad: "x".repeat(n) }, { timeoutMs: 60_000 });
+    expect(answer.data).toEqual({ n: n * 2, pad: "x".repeat(n) });
+  }
+  await client.send(client.id, 5, "kept");
+  expect(client.recvSync(5).data).toBe("kept");
+  await expectCode("ERR_VDSO_TIMEOUT", () => client.recvSync(5, { timeoutMs: 1 }));
+  await expectCode("ERR_VDSO_TIMEOUT", () => ipc.whenNamedSync("two", { timeoutMs: 1 }));
+  await expectCode("ERR_VDSO_TIMEOUT", () => client.callSync(client.id, 6, undefined, { timeoutMs: 1 }));
+  await kernel.kill(server.pid);
+  await expectCode("ERR_VDSO_PEER_GONE", () => client.callSync(id, 1, { n: 1, pad: "" }));
 });

@@ -9,8 +9,8 @@
 
 /** Names at once. */
 export const NAMES: u32 = config.range("NAMES", 256, 1, 65536);
-/** UTF-16 code units of a name, at most. */
-export const NAME_UNITS: u32 = 64;
+/** UTF-16 code units of a name, at most. A multiple of 4. */
+export const NAME_UNITS: u32 = config.range("NAME_UNITS", 64, 4, 1024);
 /** Four code units each. */
 export const NAME_WORDS: u32 = NAME_UNITS / 4;
 
