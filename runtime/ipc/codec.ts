@@ -1,0 +1,572 @@
+/**
+ * Turns values into bytes and back: what structured clone knows, and a place for what it does not.
+ *
+ * ```ts
+ * const copy = structured.decode(structured.encode({ when: new Date(), tags: new Set(["a"]) }));
+ * ```
+ *
+ * Our own format, since the engine's serializer is Node's only, says nothing of where a value cannot be sent, and takes four times as long for
+ * the small values that calls are made of. Bytes from others are not trusted: whatever they hold, decoding ends with a value or a VdsoError.
+ */
+import { VdsoError } from "../errors.ts";
+
+/** What stands in for a function, or an object of some class; undefined: nothing does. */
+export type Replace = (value: object) => unknown;
+/** What a stand-in stands for. */
+export type Revive = (token: unknown) => unknown;
+
+export interface Codec {
+  /**
+   * @returns bytes that count until the next call
+   * @throws VdsoError `ERR_VDSO_NOT_CLONABLE` - names the path to what cannot be sent.
+   */
+  encode(value: unknown, replace?: Replace): Uint8Array;
+  /** @throws VdsoError `ERR_VDSO_GARBAGE` - these are not bytes that `encode` made. */
+  decode(bytes: Uint8Array, revive?: Revive): unknown;
+}
+
+const Tag = {
+  Undefined: 0,
+  Null: 1,
+  True: 2,
+  False: 3,
+  Int: 4,
+  Float: 5,
+  BigInt: 6,
+  Ascii: 7,
+  Utf8: 8,
+  Utf16: 9,
+  Array: 10,
+  Object: 11,
+  Seen: 12,
+  Date: 13,
+  Map: 14,
+  Set: 15,
+  Buffer: 16,
+  View: 17,
+  Error: 18,
+  RegExp: 19,
+  Hole: 20,
+  Token: 21,
+} as const;
+
+const SHORT_TEXT = 48;
+const MAX_DEPTH = 1000;
+const FIRST_BYTES = 4096;
+/** What engines take. */
+const MAX_DIGITS = 2 ** 28;
+/** Beyond it a Map finds what was seen before faster than a look at all of it. */
+const FEW = 12;
+
+const VIEWS = [
+  Uint8Array,
+  Int8Array,
+  Uint8ClampedArray,
+  Uint16Array,
+  Int16Array,
+  Uint32Array,
+  Int32Array,
+  Float32Array,
+  Float64Array,
+  BigUint64Array,
+  BigInt64Array,
+  DataView,
+] as const;
+
+const ERRORS: Readonly<Record<string, ErrorConstructor>> = {
+  EvalError,
+  RangeError,
+  ReferenceError,
+  SyntaxError,
+  TypeError,
+  URIError,
+};
+
+/** Objects that hold something that no copy could. */
+const UNCLONABLE = [Promise, WeakMap, WeakSet, WeakRef, SharedArrayBuffer];
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+class Writer {
+  #bytes = new Uint8Array(FIRST_BYTES);
+  #view = new DataView(this.#bytes.buffer);
+  #at = 0;
+  #depth = 0;
+  #path: (string | number)[] = [];
+  #seen: object[] = [];
+  #index: Map<object, number> | undefined;
+  #replace: Replace | undefined;
+
+  encode(value: unknown, replace: Replace | undefined): Uint8Array {
+    this.#at = 0;
+    this.#depth = 0;
+    this.#path.length = 0;
+    this.#replace = replace;
+    try {
+      this.#value(value);
+    } finally {
+      this.#seen.length = 0;
+      this.#index = undefined;
+    }
+    return this.#bytes.subarray(0, this.#at);
+  }
+
+  #room(bytes: number): void {
+    if (this.#at + bytes <= this.#bytes.length) return;
+    const larger = new Uint8Array(Math.max(this.#bytes.length * 2, this.#at + bytes));
+    larger.set(this.#bytes.subarray(0, this.#at));
+    this.#bytes = larger;
+    this.#view = new DataView(larger.buffer);
+  }
+
+  #byte(byte: number): void {
+    if (this.#at === this.#bytes.length) this.#room(1);
+    this.#bytes[this.#at++] = byte;
+  }
+
+  #count(count: number): void {
+    this.#room(5);
+    let rest = count;
+    while (rest > 127) {
+      this.#bytes[this.#at++] = (rest & 127) | 128;
+      rest >>>= 7;
+    }
+    this.#bytes[this.#at++] = rest;
+  }
+
+  #float(value: number): void {
+    this.#room(8);
+    this.#view.setFloat64(this.#at, value, true);
+    this.#at += 8;
+  }
+
+  #raw(bytes: Uint8Array): void {
+    this.#count(bytes.length);
+    this.#room(bytes.length);
+    this.#bytes.set(bytes, this.#at);
+    this.#at += bytes.length;
+  }
+
+  #text(text: string): void {
+    const { length } = text;
+    if (length <= SHORT_TEXT) {
+      this.#room(length + 6);
+      const start = this.#at;
+      this.#bytes[start] = Tag.Ascii;
+      this.#bytes[start + 1] = length;
+      let at = 0;
+      for (; at < length; at++) {
+        const unit = text.charCodeAt(at);
+        if (unit > 127) break;
+        this.#bytes[start + 2 + at] = unit;
+      }
+      if (at === length) {
+        this.#at = start + 2 + length;
+        return;
+      }
+    }
+    if (text.isWellFormed()) {
+      this.#byte(Tag.Utf8);
+      this.#room(length * 3 + 5);
+      // The length comes first and is not known yet: a fixed width for it.
+      const { written } = encoder.encodeInto(text, this.#bytes.subarray(this.#at + 4));
+      this.#view.setUint32(this.#at, written, true);
+      this.#at += 4 + written;
+      return;
+    }
+    this.#byte(Tag.Utf16);
+    this.#count(length);
+    this.#room(length * 2);
+    for (let at = 0; at < length; at++) this.#view.setUint16(this.#at + at * 2, text.charCodeAt(at), true);
+    this.#at += length * 2;
+  }
+
+  #value(value: unknown): void {
+    switch (typeof value) {
+      case "undefined":
+        this.#byte(Tag.Undefined);
+        return;
+      case "boolean":
+        this.#byte(value ? Tag.True : Tag.False);
+        return;
+      case "number":
+        if ((value | 0) === value && !Object.is(value, -0)) {
+          this.#byte(Tag.Int);
+          this.#count(((value << 1) ^ (value >> 31)) >>> 0);
+        } else {
+          this.#byte(Tag.Float);
+          this.#float(value);
+        }
+        return;
+      case "string":
+        this.#text(value);
+        return;
+      case "bigint":
+        this.#byte(Tag.BigInt);
+        this.#text(value.toString(16));
+        return;
+      case "object":
+        if (value === null) this.#byte(Tag.Null);
+        else this.#object(value);
+        return;
+      case "function":
+        if (this.#token(value)) return;
+        throw this.#refused("a function");
+      default:
+        throw this.#refused(`a ${typeof value}`);
+    }
+  }
+
+  #token(value: object): boolean {
+    const token = this.#replace?.(value);
+    if (token === undefined) return false;
+    this.#byte(Tag.Token);
+    this.#value(token);
+    return true;
+  }
+
+  #wasSeen(value: object): boolean {
+    const found = this.#index ? this.#index.get(value) : this.#seen.indexOf(value);
+    if (found !== undefined && found >= 0) {
+      this.#byte(Tag.Seen);
+      this.#count(found);
+      return true;
+    }
+    this.#index?.set(value, this.#seen.length);
+    this.#seen.push(value);
+    if (this.#seen.length === FEW) this.#index = new Map(this.#seen.map((each, at) => [each, at]));
+    return false;
+  }
+
+  #object(value: object): void {
+    const prototype: unknown = Object.getPrototypeOf(value);
+    const plain = prototype === Object.prototype || prototype === Array.prototype || prototype === null;
+    if (!plain && this.#replace && this.#token(value)) return;
+    if (this.#wasSeen(value)) return;
+    if (++this.#depth > MAX_DEPTH) throw this.#refused(`a value nested deeper than ${MAX_DEPTH} levels`);
+    if (Array.isArray(value)) this.#array(value);
+    else if (plain || !this.#special(value)) this.#record(value);
+    this.#depth--;
+  }
+
+  #array(array: readonly unknown[]): void {
+    this.#byte(Tag.Array);
+    this.#count(array.length);
+    for (let at = 0; at < array.length; at++) {
+      if (array[at] === undefined && !(at in array)) this.#byte(Tag.Hole);
+      else this.#member(at, array[at]);
+    }
+  }
+
+  #record(record: object): void {
+    const keys = Object.keys(record);
+    this.#byte(Tag.Object);
+    this.#count(keys.length);
+    for (const key of keys) {
+      this.#text(key);
+      this.#member(key, (record as Record<string, unknown>)[key]);
+    }
+  }
+
+  #member(key: string | number, value: unknown): void {
+    this.#path.push(key);
+    this.#value(value);
+    this.#path.pop();
+  }
+
+  #special(value: object): boolean {
+    if (value instanceof Date) {
+      this.#byte(Tag.Date);
+      this.#float(value.getTime());
+    } else if (value instanceof Map) {
+      this.#byte(Tag.Map);
+      this.#count(value.size);
+      for (const [key, item] of value) {
+        this.#member("(key)", key);
+        this.#member(typeof key === "string" || typeof key === "number" ? key : "(value)", item);
+      }
+    } else if (value instanceof Set) {
+      this.#byte(Tag.Set);
+      this.#count(value.size);
+      for (const item of value) this.#member("(item)", item);
+    } else if (value instanceof ArrayBuffer) {
+      this.#byte(Tag.Buffer);
+      this.#raw(new Uint8Array(value));
+    } else if (ArrayBuffer.isView(value)) {
+      this.#byte(Tag.View);
+      this.#byte(VIEWS.findIndex((type) => value instanceof type));
+      this.#raw(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
+    } else if (value instanceof Error) this.#error(value);
+    else if (value instanceof RegExp) {
+      this.#byte(Tag.RegExp);
+      this.#text(value.source);
+      this.#text(value.flags);
+    } else {
+      const type = UNCLONABLE.find((each) => value instanceof each);
+      if (type !== undefined) throw this.#refused(`a ${type.name}`);
+      return false;
+    }
+    return true;
+  }
+
+  #error(error: Error): void {
+    this.#byte(Tag.Error);
+    this.#text(String(error.name));
+    this.#text(String(error.message));
+    this.#text(String(error.stack ?? ""));
+    // What hangs on errors may be anything: the error counts, not that.
+    const extras: [string, unknown][] = [];
+    const { code, cause } = error as { code?: unknown; cause?: unknown };
+    if (typeof code === "string" || typeof code === "number") extras.push(["code", code]);
+    if (cause instanceof Error || typeof cause === "string") extras.push(["cause", cause]);
+    this.#count(extras.length);
+    for (const [key, value] of extras) {
+      this.#text(key);
+      this.#member(key, value);
+    }
+  }
+
+  #refused(what: string): VdsoError {
+    const path = this.#path.map((key) => (typeof key === "number" ? `[${key}]` : `.${key}`)).join("");
+    return new VdsoError("ERR_VDSO_NOT_CLONABLE", `value${path}: expected something that can be sent, found ${what}`);
+  }
+}
+
+class Reader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #revive: Revive | undefined;
+  readonly #seen: unknown[] = [];
+  #at = 0;
+  #depth = 0;
+
+  constructor(bytes: Uint8Array, revive: Revive | undefined) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#revive = revive;
+  }
+
+  decode(): unknown {
+    const value = this.#value();
+    if (this.#at !== this.#bytes.length) throw this.#garbage("bytes behind the value");
+    return value;
+  }
+
+  #garbage(found: string): VdsoError {
+    return new VdsoError("ERR_VDSO_GARBAGE", `expected an encoded value, found ${found} at byte ${this.#at}`);
+  }
+
+  #byte(): number {
+    if (this.#at >= this.#bytes.length) throw this.#garbage("its end");
+    return this.#bytes[this.#at++]!;
+  }
+
+  #number(): number {
+    let result = 0;
+    for (let shift = 0; shift < 35; shift += 7) {
+      const byte = this.#byte();
+      result += (byte & 127) * 2 ** shift;
+      if (byte < 128) return result;
+    }
+    throw this.#garbage("an endless number");
+  }
+
+  /** A number of things of which each takes a byte or more. */
+  #count(): number {
+    const count = this.#number();
+    if (count > this.#bytes.length - this.#at) throw this.#garbage(`a count of ${count}`);
+    return count;
+  }
+
+  #skip(bytes: number): number {
+    const start = this.#at;
+    if (start + bytes > this.#bytes.length) throw this.#garbage(`a length of ${bytes}`);
+    this.#at += bytes;
+    return start;
+  }
+
+  #text(tag: number = this.#byte()): string {
+    if (tag === Tag.Ascii) {
+      const length = this.#byte();
+      const start = this.#skip(length);
+      let text = "";
+      for (let at = start; at < start + length; at++) text += String.fromCharCode(this.#bytes[at]!);
+      return text;
+    }
+    if (tag === Tag.Utf8) {
+      const length = this.#view.getUint32(this.#skip(4), true);
+      const start = this.#skip(length);
+      try {
+        return decoder.decode(this.#bytes.subarray(start, start + length));
+      } catch {
+        throw this.#garbage("broken text");
+      }
+    }
+    if (tag !== Tag.Utf16) throw this.#garbage(`tag ${tag}`);
+    const length = this.#count();
+    const start = this.#skip(length * 2);
+    let text = "";
+    for (let at = 0; at < length; at++) text += String.fromCharCode(this.#view.getUint16(start + at * 2, true));
+    return text;
+  }
+
+  #value(): unknown {
+    const tag = this.#byte();
+    switch (tag) {
+      case Tag.Undefined:
+        return undefined;
+      case Tag.Null:
+        return null;
+      case Tag.True:
+        return true;
+      case Tag.False:
+        return false;
+      case Tag.Int: {
+        const zigzag = this.#number();
+        return (zigzag >>> 1) ^ -(zigzag & 1);
+      }
+      case Tag.Float:
+        return this.#view.getFloat64(this.#skip(8), true);
+      case Tag.Ascii:
+      case Tag.Utf8:
+      case Tag.Utf16:
+        return this.#text(tag);
+      case Tag.BigInt:
+        return this.#bigint();
+      case Tag.Seen: {
+        const index = this.#number();
+        if (index >= this.#seen.length) throw this.#garbage(`a reference to ${index}`);
+        return this.#seen[index];
+      }
+      case Tag.Token: {
+        const token = this.#value();
+        if (!this.#revive) throw this.#garbage("a stand-in");
+        try {
+          return this.#revive(token);
+        } catch (error) {
+          // It may be anything, and whoever looks into it expects what was made on the other side.
+          throw error instanceof VdsoError ? error : this.#garbage("a stand-in for nothing");
+        }
+      }
+      default: {
+        if (++this.#depth > MAX_DEPTH) throw this.#garbage(`more than ${MAX_DEPTH} levels`);
+        const value = this.#object(tag);
+        this.#depth--;
+        return value;
+      }
+    }
+  }
+
+  #bigint(): bigint {
+    const text = this.#text();
+    const digits = text.startsWith("-") ? text.slice(1) : text;
+    if (!/^[0-9a-f]+$/.test(digits) || digits.length > MAX_DIGITS) throw this.#garbage("broken digits");
+    const value = BigInt(`0x${digits}`);
+    return digits === text ? value : -value;
+  }
+
+  #object(tag: number): unknown {
+    switch (tag) {
+      case Tag.Object: {
+        const record: Record<string, unknown> = {};
+        this.#seen.push(record);
+        for (let count = this.#count(); count > 0; count--) setOwn(record, this.#text(), this.#value());
+        return record;
+      }
+      case Tag.Array: {
+        const length = this.#count();
+        const array: unknown[] = new Array(length);
+        this.#seen.push(array);
+        for (let at = 0; at < length; at++) {
+          if (this.#bytes[this.#at] === Tag.Hole) this.#at++;
+          else array[at] = this.#value();
+        }
+        return array;
+      }
+      case Tag.Date:
+        return this.#keep(new Date(this.#view.getFloat64(this.#skip(8), true)));
+      case Tag.Map: {
+        const map = this.#keep(new Map<unknown, unknown>());
+        for (let count = this.#count(); count > 0; count--) map.set(this.#value(), this.#value());
+        return map;
+      }
+      case Tag.Set: {
+        const set = this.#keep(new Set<unknown>());
+        for (let count = this.#count(); count > 0; count--) set.add(this.#value());
+        return set;
+      }
+      case Tag.Buffer:
+        return this.#keep(this.#buffer());
+      case Tag.View: {
+        const type = VIEWS[this.#byte()];
+        if (!type) throw this.#garbage("a view of no type");
+        const buffer = this.#buffer();
+        const width = type === DataView ? 1 : (type as Uint8ArrayConstructor).BYTES_PER_ELEMENT;
+        if (buffer.byteLength % width !== 0) throw this.#garbage("part of an element");
+        return this.#keep(new (type as Uint8ArrayConstructor)(buffer));
+      }
+      case Tag.Error:
+        return this.#error();
+      case Tag.RegExp: {
+        const [source, flags] = [this.#text(), this.#text()];
+        try {
+          return this.#keep(new RegExp(source, flags));
+        } catch {
+          throw this.#garbage("a broken pattern");
+        }
+      }
+      default:
+        throw this.#garbage(`tag ${tag}`);
+    }
+  }
+
+  #keep<T>(value: T): T {
+    this.#seen.push(value);
+    return value;
+  }
+
+  #buffer(): ArrayBuffer {
+    const length = this.#count();
+    const start = this.#skip(length);
+    return new Uint8Array(this.#bytes.subarray(start, start + length)).buffer;
+  }
+
+  #error(): Error {
+    const [name, message, stack] = [this.#text(), this.#text(), this.#text()];
+    const error = this.#keep(
+      name === "VdsoError" ? new VdsoError("ERR_VDSO_REMOTE", message) : new (ERRORS[name] ?? Error)(message),
+    );
+    if (error.name !== name) setOwn(error, "name", name);
+    setOwn(error, "stack", stack);
+    for (let count = this.#count(); count > 0; count--) {
+      const key = this.#text();
+      setOwn(error, key, this.#value());
+    }
+    return error;
+  }
+}
+
+/** A key may be `__proto__`: it is a key like others. */
+function setOwn(target: object, key: string, value: unknown): void {
+  if (key === "__proto__" || target instanceof Error) {
+    const enumerable = !(target instanceof Error) || key === "code";
+    Object.defineProperty(target, key, { value, writable: true, enumerable, configurable: true });
+  } else (target as Record<string, unknown>)[key] = value;
+}
+
+const idle: Writer[] = [];
+
+/** The default. */
+export const structured: Codec = {
+  encode(value, replace) {
+    // A getter in the value may send something itself.
+    const writer = idle.pop() ?? new Writer();
+    try {
+      return writer.encode(value, replace);
+    } finally {
+      idle.push(writer);
+    }
+  },
+  decode: (bytes, revive) => new Reader(bytes, revive).decode(),
+};

@@ -1,0 +1,318 @@
+/**
+ * Ports between processes: what Comlink, and other libraries that expect a MessagePort, talk through.
+ *
+ * ```ts
+ * import * as Comlink from "comlink";
+ * // The server.
+ * await listen(ipc, "counter", (port) => Comlink.expose(new Counter(), port));
+ * // The client.
+ * const counter = Comlink.wrap<Counter>(await openPort(ipc, "counter"));
+ * await counter.increment();
+ * ```
+ *
+ * Comlink is used as it is. Message ports in messages, as its proxies have them, are joined to a port of ours on each side. A request is a message
+ * with an `id`, the next one from the other side with that `id` its answer, as Comlink has it: while a request waits, the process stays alive; when the
+ * other side ends, it is answered with an error, where over a MessagePort it would wait for ever.
+ */
+import { VdsoError } from "../errors.ts";
+import type { EntityId } from "./address.ts";
+import type { Entity } from "./entity.ts";
+import { ignoreGone } from "./entity.ts";
+import type { WaitOptions } from "./guard.ts";
+import type { Ipc } from "./ipc.ts";
+import { IncomingCall, type Message } from "./message.ts";
+import { Encoded } from "./wire.ts";
+
+/** What listeners get. */
+export interface PortMessage {
+  readonly data: unknown;
+  readonly ports: readonly (IpcPort | MessagePort)[];
+}
+
+/** As DOM types have it, for any kind of event; what comes is a {@link PortMessage}. */
+type Listener = ((event: never) => void) | { handleEvent(event: never): void };
+
+const Type = { Open: 1, Ready: 2, Data: 3, Connect: 4 } as const;
+
+/** Stands in for a port: the entity to open. */
+type Token = readonly ["port", EntityId];
+
+/** One end of a connection between two processes. */
+export class IpcPort {
+  readonly #ipc: Ipc;
+  readonly #entity: Entity;
+  readonly #listeners = new Map<string, Set<Listener>>();
+  /** Requests of this side, and of the other. */
+  readonly #asked = new Set<unknown>();
+  readonly #toAnswer = new Set<unknown>();
+  /** Until the other side is there, or nobody listens yet. */
+  #unsent: Encoded[] | undefined = [];
+  #unread: PortMessage[] | undefined = [];
+  #peer: EntityId | undefined;
+  /** Ends the call that the connection is. */
+  #finish: (() => void) | undefined;
+  #release: (() => void) | undefined;
+  #closed = false;
+  /** Are ports in messages to be real ones? */
+  #bridged = false;
+  #onmessage: ((event: PortMessage) => void) | null = null;
+
+  private constructor(ipc: Ipc) {
+    this.#ipc = ipc;
+    this.#entity = ipc.entity();
+    this.#entity.serve((message) => this.#receive(message), { keepAlive: false });
+  }
+
+  /** A port that waits for its other end. */
+  static accept(ipc: Ipc): IpcPort {
+    return new IpcPort(ipc);
+  }
+
+  /** The other end of a port that waits. */
+  static connect(ipc: Ipc, id: EntityId): IpcPort {
+    const port = new IpcPort(ipc);
+    const abort = new AbortController();
+    port.#finish = () => abort.abort();
+    // Lasts as long as the connection, so that each side learns of the other's end.
+    port.#entity.call(id, Type.Open, undefined, { background: true, signal: abort.signal }).then(
+      () => port.#lose(),
+      () => port.#lose(),
+    );
+    port.#ready(id);
+    return port;
+  }
+
+  /** What {@link IpcPort.connect} takes. */
+  get id(): EntityId {
+    return this.#entity.id;
+  }
+
+  #ready(peer: EntityId): void {
+    this.#peer = peer;
+    const unsent = this.#unsent ?? [];
+    this.#unsent = undefined;
+    for (const data of unsent) this.#send(data);
+  }
+
+  #receive(message: Message): unknown {
+    if (message.type === Type.Open && message instanceof IncomingCall) {
+      if (this.#peer !== undefined)
+        throw new VdsoError("ERR_VDSO_CLOSED", "expected a port without another end, found one that has it");
+      message.signal.addEventListener("abort", () => this.#lose());
+      this.#ready(message.from);
+      return new Promise<void>((resolve) => {
+        this.#finish = resolve;
+      });
+    }
+    if (message.type === Type.Data && message.from === this.#peer) this.#deliver(message);
+    return undefined;
+  }
+
+  #deliver(message: Message): void {
+    const ports: (IpcPort | MessagePort)[] = [];
+    const data = message.decode((token) => {
+      const [kind, id] = token as Token;
+      if (kind !== "port") throw new VdsoError("ERR_VDSO_GARBAGE", `expected a stand-in for a port, found ${kind}`);
+      let port: IpcPort | MessagePort = IpcPort.connect(this.#ipc, id);
+      if (this.#bridged) {
+        const { port1, port2 } = new MessageChannel();
+        bridge(port1, port);
+        port = port2;
+      }
+      ports.push(port);
+      return port;
+    });
+    const id = requestId(data);
+    if (id !== undefined) {
+      if (this.#asked.delete(id)) this.#relax();
+      else this.#toAnswer.add(id);
+    }
+    const event = { data, ports };
+    if (this.#unread) this.#unread.push(event);
+    else this.#emit("message", event);
+  }
+
+  #emit(type: string, event: PortMessage): void {
+    for (const listener of [...(this.#listeners.get(type) ?? [])]) {
+      const run = typeof listener === "function" ? listener : listener.handleEvent.bind(listener);
+      (run as (event: PortMessage) => void)(event);
+    }
+    if (type === "message") this.#onmessage?.(event);
+  }
+
+  /**
+   * Sends a copy. Buffers in `transfer` are detached here, ports there work on as ports.
+   *
+   * @throws VdsoError `ERR_VDSO_NOT_CLONABLE` - names the path to what cannot be sent.
+   */
+  postMessage(message: unknown, transfer: readonly unknown[] | { readonly transfer?: readonly unknown[] } = []): void {
+    if (this.#closed) {
+      const id = requestId(message);
+      if (id !== undefined) queueMicrotask(() => this.#refuse(id));
+      return;
+    }
+    // Encoded now: what cannot be sent is the caller's error.
+    const bytes = this.#ipc.codec.encode(message, (part) => this.#standIn(part));
+    if (this.#peer !== undefined) this.#send(new Encoded(bytes));
+    else this.#unsent?.push(new Encoded(new Uint8Array(bytes)));
+    const list = "transfer" in transfer ? (transfer.transfer ?? []) : (transfer as readonly unknown[]);
+    for (const item of list) if (item instanceof ArrayBuffer && !item.detached) item.transfer();
+    const id = requestId(message);
+    if (id === undefined || this.#toAnswer.delete(id)) return;
+    this.#asked.add(id);
+    this.#release ??= this.#ipc.hold();
+  }
+
+  #send(data: Encoded): void {
+    this.#entity.send(this.#peer!, Type.Data, data).catch((error: unknown) => {
+      ignoreGone(error);
+      this.#lose();
+    });
+  }
+
+  #standIn(part: object): Token | undefined {
+    if (part instanceof IpcPort) {
+      // Ours would have to be moved; joining it to another does the same.
+      const through = IpcPort.accept(this.#ipc);
+      join(part, through);
+      return ["port", through.id];
+    }
+    if (!(part instanceof MessagePort)) return undefined;
+    const through = IpcPort.accept(this.#ipc);
+    bridge(part, through);
+    return ["port", through.id];
+  }
+
+  #relax(): void {
+    if (this.#asked.size > 0) return;
+    this.#release?.();
+    this.#release = undefined;
+  }
+
+  /** Answers a request in the place of the other side, in Comlink's words. */
+  #refuse(id: unknown): void {
+    const { message, name, stack } = new VdsoError(
+      "ERR_VDSO_PEER_GONE",
+      "expected the other end of the port to answer, found that it has closed or ended",
+    );
+    const value = { isError: true, value: { message, name, stack } };
+    this.#emit("message", { data: { id, type: "HANDLER", name: "throw", value }, ports: [] });
+  }
+
+  /** The other side has gone. */
+  #lose(): void {
+    if (this.#closed) return;
+    for (const id of this.#asked) this.#refuse(id);
+    this.close();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#asked.clear();
+    this.#relax();
+    this.#finish?.();
+    this.#entity.close();
+    this.#emit("close", { data: undefined, ports: [] });
+  }
+
+  /** Messages that came before are delivered then; so are they with the first listener's `start()` in Comlink. */
+  start(): void {
+    const unread = this.#unread ?? [];
+    this.#unread = undefined;
+    for (const event of unread) this.#emit("message", event);
+  }
+
+  addEventListener(type: string, listener: Listener): void {
+    const listeners = this.#listeners.get(type) ?? new Set();
+    this.#listeners.set(type, listeners.add(listener));
+  }
+
+  removeEventListener(type: string, listener: Listener): void {
+    this.#listeners.get(type)?.delete(listener);
+  }
+
+  get onmessage(): ((event: PortMessage) => void) | null {
+    return this.#onmessage;
+  }
+
+  set onmessage(listener: ((event: PortMessage) => void) | null) {
+    this.#onmessage = listener;
+    if (listener) this.start();
+  }
+
+  /** Ports in messages are real ones from now on: they go on through a real port. */
+  useRealPorts(): void {
+    this.#bridged = true;
+  }
+}
+
+// Comlink closes what it has released only if it is called so.
+Object.defineProperty(IpcPort, "name", { value: "MessagePort" });
+
+/** What comes in at one goes out at the other. */
+function bridge(port: MessagePort, link: IpcPort): void {
+  link.useRealPorts();
+  port.addEventListener("message", ({ data }) => link.postMessage(data));
+  port.addEventListener("close", () => link.close());
+  link.addEventListener("message", (event: PortMessage) => port.postMessage(event.data, event.ports as MessagePort[]));
+  link.addEventListener("close", () => port.close());
+  port.start();
+  link.start();
+}
+
+function join(one: IpcPort, other: IpcPort): void {
+  for (const [from, to] of [
+    [one, other],
+    [other, one],
+  ] as const) {
+    from.addEventListener("message", ({ data, ports }: PortMessage) => to.postMessage(data, ports));
+    from.addEventListener("close", () => to.close());
+    from.start();
+  }
+}
+
+function requestId(message: unknown): unknown {
+  return (message as { readonly id?: unknown } | null | undefined)?.id;
+}
+
+/**
+ * Gives each process that opens the name a port of its own. Keeps this process alive until it is disposed of.
+ *
+ * @throws VdsoError `ERR_VDSO_NAME_TAKEN`, `ERR_VDSO_NO_ROOM`
+ */
+export async function listen(ipc: Ipc, name: string, onPort: (port: IpcPort) => void): Promise<Disposable> {
+  const entity = ipc.entity();
+  const ports = new Set<IpcPort>();
+  entity.serve((message) => {
+    if (message.type !== Type.Connect)
+      throw new VdsoError("ERR_VDSO_GARBAGE", `expected a connection, found type ${message.type}`);
+    const port = IpcPort.accept(ipc);
+    ports.add(port);
+    port.addEventListener("close", () => ports.delete(port));
+    onPort(port);
+    return port.id;
+  });
+  try {
+    await ipc.register(name, entity);
+  } catch (error) {
+    entity.close();
+    throw error;
+  }
+  return {
+    [Symbol.dispose]() {
+      if (entity.closed) return;
+      if (ipc.lookup(name) === entity.id) ipc.unregister(name);
+      entity.close();
+      for (const port of ports) port.close();
+    },
+  };
+}
+
+/** Waits for a name that somebody {@link listen}s to, and connects. */
+export async function openPort(ipc: Ipc, name: string, options: WaitOptions = {}): Promise<IpcPort> {
+  const listener = await ipc.whenNamed(name, options);
+  using asking = ipc.entity();
+  const answer = await asking.call(listener, Type.Connect, undefined, options);
+  return IpcPort.connect(ipc, answer.data as EntityId);
+}

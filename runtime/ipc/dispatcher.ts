@@ -1,0 +1,723 @@
+/**
+ * One per process: takes what arrives in the process's mailbox to its entities and to the calls that wait for it, and sends what they send.
+ *
+ * What a full mailbox does not take waits here, in order, for each receiver by itself. What nobody asks for yet is kept; when too much is kept and
+ * nobody here waits for anything, the rest stays in the mailbox, and whoever sends to it waits. While somebody waits, taking goes on: the answer may lie
+ * behind.
+ */
+import type { VqueueApi } from "../../generated/vqueue/vqueue.js";
+import { VdsoError } from "../errors.ts";
+import { vvarOf } from "../loader/attach.ts";
+import { type EntityId, idOf, localIn, localOf, mailboxOf, NUMBERS, numberIn } from "./address.ts";
+import { type Codec, structured } from "./codec.ts";
+import { Entity, ignoreGone } from "./entity.ts";
+import { Fifo } from "./fifo.ts";
+import { type CallOptions, guard, timedOut, type WaitOptions } from "./guard.ts";
+import type { Heap, Loan } from "./heap.ts";
+import { type Answering, IncomingCall, Message } from "./message.ts";
+import { type Delivery, Pump, type Pumped } from "./pump.ts";
+import type { Line, Receiver } from "./stream.ts";
+import { type Form, Kind, NOTHING, type Payload, Put, Wire } from "./wire.ts";
+
+/** Counters since the start. */
+export interface IpcStats {
+  /** Messages that nobody has asked for yet, and those that handlers work on. */
+  readonly kept: number;
+  /** Calls of this process that wait for an answer. */
+  readonly pendingCalls: number;
+  /** Messages that wait for room in a mailbox. */
+  readonly waitingToSend: number;
+  /** Answers that nobody asked for, a second time, or from somebody else than was asked. */
+  readonly strayReplies: number;
+  /** Answers to callers that had gone. */
+  readonly orphanedReplies: number;
+  /** Messages to entities that do not exist, or not any more. */
+  readonly undeliverable: number;
+  /** Frames that make no sense. */
+  readonly refused: number;
+}
+
+interface Frame {
+  readonly kind: Kind;
+  readonly type: number;
+  readonly to: number;
+  readonly call: number;
+  readonly from: number;
+  readonly payload: Payload;
+  readonly window: number;
+  cancelled: boolean;
+  done(error?: unknown): void;
+}
+
+interface Peer {
+  readonly mailbox: number;
+  readonly pid: number;
+  readonly outbox: Fifo<Frame>;
+  /** Calls from there that have no answer yet. */
+  readonly inbound: Map<number, IncomingCall>;
+}
+
+interface Pending {
+  readonly peer: Peer;
+  readonly from: number;
+  readonly receiver: Receiver | undefined;
+  readonly resolve: (answer: Message) => void;
+  readonly reject: (error: unknown) => void;
+  readonly background?: boolean | undefined;
+  /** Not sent yet. */
+  frame: Frame | undefined;
+  unguard: (() => void) | undefined;
+}
+
+const DONE = Promise.resolve();
+/** vqueue's Watch.Space. */
+const SPACE = 1;
+const CALLS = 2 ** 32;
+/** More than any image has. */
+const MAILBOXES = 1023;
+
+const nothing = (): void => undefined;
+
+export class Dispatcher implements Pumped, Answering {
+  readonly wire: Wire;
+  readonly #queues: VqueueApi;
+  readonly #inbox: number;
+  readonly #limit: number;
+  readonly #pump: Pump;
+  readonly #entities: (Entity | undefined)[] = [];
+  readonly #peers = new Map<number, Peer>();
+  readonly #pending = new Map<number, Pending>();
+  readonly #blocked = new Set<Peer>();
+  /** Ended; what they had sent without a message is still to be freed. */
+  readonly #departed = new Set<number>();
+  /** Somebody said that it has gone. */
+  #partings = false;
+  #lastNumber = 0;
+  #lastCall = 0;
+  #waits = 0;
+  #handlers = 0;
+  #closed = false;
+  kept = 0;
+  #strayReplies = 0;
+  #orphanedReplies = 0;
+  #undeliverable = 0;
+  #refused = 0;
+
+  constructor(queues: VqueueApi, heap: Heap, codec: Codec, delivery: Delivery, limit: number) {
+    this.#queues = queues;
+    this.#inbox = queues.register();
+    if (this.#inbox < 64) {
+      throw new VdsoError(
+        "ERR_VDSO_NO_MAILBOX",
+        "expected a free mailbox for this process, found all in use (constant ARRAY_LEN of vqueue)",
+      );
+    }
+    this.#limit = limit;
+    this.wire = new Wire(queues, heap, codec, this.#inbox);
+    this.#pump = new Pump(queues, this.#inbox, vvarOf(queues), delivery, this);
+  }
+
+  // What is needed, and for how long.
+
+  /** Somebody waits. */
+  hold(): void {
+    this.#waits++;
+    this.#pump.hold();
+    // Taking may have stopped because nobody did.
+    if (this.kept >= this.#limit) this.#pump.kick();
+  }
+
+  release(): void {
+    this.#waits--;
+    this.#pump.relax();
+  }
+
+  holdHandler(): void {
+    this.#handlers++;
+    this.#pump.hold();
+  }
+
+  releaseHandler(): void {
+    this.#handlers--;
+    this.#pump.relax();
+  }
+
+  isNeeded(): boolean {
+    return this.#waits + this.#handlers > 0;
+  }
+
+  isFull(): boolean {
+    return this.kept >= this.#limit && this.#waits === 0;
+  }
+
+  unkeep(): void {
+    if (this.kept-- === this.#limit) this.#pump.kick();
+  }
+
+  // Entities.
+
+  entity(tag: number): Entity {
+    this.#checkOpen();
+    for (let tries = 1; tries < NUMBERS; tries++) {
+      this.#lastNumber = (this.#lastNumber % (NUMBERS - 1)) + 1;
+      if (this.#entities[this.#lastNumber]) continue;
+      const local = localOf(tag, this.#lastNumber);
+      const entity = new Entity(this, idOf(this.#inbox, local), local);
+      this.#entities[this.#lastNumber] = entity;
+      return entity;
+    }
+    throw new VdsoError(
+      "ERR_VDSO_ENTITY_LIMIT",
+      `expected fewer than ${NUMBERS - 1} open entities in this process, found all in use`,
+    );
+  }
+
+  /** The entity has closed. */
+  remove({ local }: Entity, error: VdsoError): void {
+    this.#entities[numberIn(local)] = undefined;
+    for (const [call, pending] of this.#pending) if (pending.from === local) this.#cancel(call, pending, error);
+    for (const peer of this.#peers.values()) {
+      for (const incoming of peer.inbound.values()) {
+        if (incoming.to !== local) continue;
+        incoming.lose(error);
+        if (!incoming.answered) incoming.fail(noEntity()).catch(ignoreGone);
+      }
+    }
+  }
+
+  // Sending.
+
+  send(from: number, to: EntityId, type: number, data: unknown, options: WaitOptions): Promise<void> {
+    const peer = this.#peerFor(to);
+    const frame = this.#post(peer, Kind.Message, type, localIn(to), 0, from, this.wire.pack(data), 0);
+    return frame ? this.#sent(frame, options) : DONE;
+  }
+
+  trySend(from: number, to: EntityId, type: number, data: unknown): boolean {
+    const peer = this.#peerFor(to);
+    // Behind what waits already.
+    if (peer.outbox.length > 0 && !(this.flush() && peer.outbox.length === 0)) return false;
+    const payload = this.wire.pack(data);
+    const put = this.#put(peer, Kind.Message, type, localIn(to), 0, from, payload, 0);
+    if (put === Put.Full) this.wire.unpack(payload);
+    return put === Put.Ok;
+  }
+
+  call(from: number, to: EntityId, type: number, data: unknown, options: CallOptions): Promise<Message> {
+    const peer = this.#peerFor(to);
+    const payload = this.wire.pack(data);
+    return new Promise((resolve, reject) => {
+      this.#open(peer, localIn(to), type, payload, options, {
+        peer,
+        from,
+        receiver: undefined,
+        background: options.background,
+        resolve,
+        reject,
+        frame: undefined,
+        unguard: undefined,
+      });
+    });
+  }
+
+  callSync(from: number, to: EntityId, type: number, data: unknown, timeoutMs: number): Message {
+    const peer = this.#peerFor(to);
+    const payload = this.wire.pack(data);
+    const ends = performance.now() + timeoutMs;
+    let answer: Message | undefined;
+    let failure: { readonly error: unknown } | undefined;
+    const pending: Pending = {
+      peer,
+      from,
+      receiver: undefined,
+      resolve: (message) => {
+        answer = message;
+      },
+      reject: (error) => {
+        failure = { error };
+      },
+      frame: undefined,
+      unguard: undefined,
+    };
+    const call = this.#open(peer, localIn(to), type, payload, {}, pending);
+    for (;;) {
+      this.poll();
+      if (answer) return answer;
+      if (failure) throw failure.error;
+      const left = ends - performance.now();
+      if (left > 0) this.wait(left);
+      else this.#cancel(call, pending, timedOut("callSync", timeoutMs));
+    }
+  }
+
+  /** A call with several answers. */
+  converse(from: number, to: EntityId, type: number, data: unknown, options: WaitOptions, receiver: Receiver): Line {
+    const peer = this.#peerFor(to);
+    const payload = this.wire.pack(data);
+    const pending: Pending = {
+      peer,
+      from,
+      receiver,
+      resolve: (last) => receiver.done(last),
+      reject: (error) => receiver.fail(error),
+      frame: undefined,
+      unguard: undefined,
+    };
+    const call = this.#open(peer, localIn(to), type, payload, options, pending, receiver.window);
+    return {
+      credit: (count) => this.#control(peer, Kind.Credit, count, call),
+      cancel: (reason = cancelled()) => this.#cancel(call, pending, reason),
+    };
+  }
+
+  #open(
+    peer: Peer,
+    to: number,
+    type: number,
+    payload: Payload,
+    options: WaitOptions,
+    pending: Pending,
+    window = 0,
+  ): number {
+    do this.#lastCall = (this.#lastCall + 1) % CALLS;
+    while (this.#pending.has(this.#lastCall));
+    const call = this.#lastCall;
+    const frame = this.#post(peer, Kind.Call, type, to, call, pending.from, payload, window);
+    this.#pending.set(call, pending);
+    if (!pending.background) this.hold();
+    if (frame) {
+      pending.frame = frame;
+      frame.done = (error) => {
+        pending.frame = undefined;
+        if (error !== undefined) this.#settle(call, pending).reject(error);
+      };
+    }
+    pending.unguard = guard("call", options, (reason) => this.#cancel(call, pending, reason));
+    return call;
+  }
+
+  /** Gives a call up, and tells its server. */
+  #cancel(call: number, pending: Pending, reason: unknown): void {
+    if (this.#pending.get(call) !== pending) return;
+    this.#settle(call, pending);
+    if (pending.frame) this.#drop(pending.frame);
+    else this.#control(pending.peer, Kind.Cancel, 0, call);
+    pending.reject(reason);
+  }
+
+  #settle(call: number, pending: Pending): Pending {
+    this.#pending.delete(call);
+    pending.unguard?.();
+    if (!pending.background) this.release();
+    return pending;
+  }
+
+  /** What it means to a peer that has gone needs no sending. */
+  #control(peer: Peer, kind: Kind, type: number, call: number): void {
+    try {
+      if (this.#peers.get(peer.mailbox) === peer) this.#post(peer, kind, type, 0, call, 0, NOTHING, 0);
+    } catch (error) {
+      ignoreGone(error);
+    }
+  }
+
+  #sent(frame: Frame, options: WaitOptions): Promise<void> {
+    return new Promise((resolve, reject) => {
+      frame.done = (error) => {
+        unguard?.();
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const unguard = guard("send", options, (reason) => {
+        this.#drop(frame);
+        frame.done(reason);
+      });
+    });
+  }
+
+  /** A frame that waits is not sent after all. */
+  #drop(frame: Frame): void {
+    if (frame.cancelled) return;
+    frame.cancelled = true;
+    this.wire.unpack(frame.payload);
+    this.release();
+  }
+
+  /** @returns the frame, when it has to wait */
+  #post(
+    peer: Peer,
+    kind: Kind,
+    type: number,
+    to: number,
+    call: number,
+    from: number,
+    payload: Payload,
+    window: number,
+  ): Frame | undefined {
+    if (peer.outbox.length === 0 && this.#put(peer, kind, type, to, call, from, payload, window) === Put.Ok)
+      return undefined;
+    // The bytes may be the codec's, or change before they are sent.
+    const kept = payload.bytes ? { ...payload, bytes: new Uint8Array(payload.bytes) } : payload;
+    const frame: Frame = { kind, type, to, call, from, payload: kept, window, cancelled: false, done: nothing };
+    peer.outbox.push(frame);
+    this.hold();
+    if (peer.outbox.length === 1) {
+      this.#blocked.add(peer);
+      this.#queues.watch(peer.mailbox, SPACE);
+      this.#pump.kick();
+    }
+    return frame;
+  }
+
+  /** @throws VdsoError `ERR_VDSO_PEER_GONE` and what makes a loan impossible to hand over; nothing was sent then. */
+  #put(
+    peer: Peer,
+    kind: Kind,
+    type: number,
+    to: number,
+    call: number,
+    from: number,
+    payload: Payload,
+    window: number,
+  ): Put {
+    let put: Put;
+    try {
+      put = this.wire.put(peer, kind, type, to, call, from, payload, window);
+    } catch (error) {
+      this.wire.unpack(payload);
+      const { code } = error as VdsoError;
+      if (code === "ERR_VDSO_NO_PROCESS" || code === "ERR_VDSO_RECEIVER_ENDED") put = Put.Gone;
+      else throw error;
+    }
+    if (put !== Put.Gone) return put;
+    this.wire.unpack(payload);
+    throw peerGone(peer.mailbox);
+  }
+
+  flush(): boolean {
+    if (this.#blocked.size === 0) return false;
+    let some = false;
+    for (const peer of this.#blocked) if (this.#flushPeer(peer)) some = true;
+    return some;
+  }
+
+  #flushPeer(peer: Peer): boolean {
+    let some = false;
+    for (let frame = peer.outbox.peek(); frame; frame = peer.outbox.peek()) {
+      if (!frame.cancelled) {
+        const { kind, type, to, call, from, payload, window } = frame;
+        let failure: unknown;
+        try {
+          if (this.#put(peer, kind, type, to, call, from, payload, window) === Put.Full) return some;
+        } catch (error) {
+          failure = error;
+        }
+        frame.cancelled = true;
+        this.release();
+        frame.done(failure);
+      }
+      peer.outbox.shift();
+      some = true;
+    }
+    this.#blocked.delete(peer);
+    this.#queues.unwatch(peer.mailbox, SPACE);
+    return some;
+  }
+
+  // Answering.
+
+  answer(call: IncomingCall, data: unknown): Promise<void> {
+    return this.#respond(call, Kind.Answer, this.wire.pack(data));
+  }
+
+  reply(call: IncomingCall, data: unknown): Promise<void> {
+    return this.#respond(call, Kind.Reply, this.wire.pack(data));
+  }
+
+  fail(call: IncomingCall, error: unknown): Promise<void> {
+    return this.#respond(call, Kind.Failure, this.#packError(error));
+  }
+
+  #respond(call: IncomingCall, kind: Kind, payload: Payload): Promise<void> {
+    const peer = this.#peers.get(call.mailbox);
+    if (peer?.inbound.get(call.call) !== call) {
+      this.#orphanedReplies++;
+      // Handed over to nobody.
+      payload.loan?.[Symbol.dispose]();
+      return DONE;
+    }
+    if (kind !== Kind.Answer) peer.inbound.delete(call.call);
+    const frame = this.#post(peer, kind, 0, localIn(call.from), call.call, call.to, payload, 0);
+    return frame ? this.#sent(frame, {}) : DONE;
+  }
+
+  /** An error that cannot be sent as it is, or for which there is no room, goes as its beginning. */
+  #packError(error: unknown): Payload {
+    try {
+      return this.wire.packEncoded(structured.encode(error));
+    } catch {
+      const short = new Error(String(error).slice(0, 20));
+      short.stack = "";
+      return this.wire.packEncoded(structured.encode(short));
+    }
+  }
+
+  // Receiving.
+
+  /** Handles what there is, without waiting. */
+  poll(): number {
+    this.flush();
+    return this.isFull() ? 0 : this.drain(Number.POSITIVE_INFINITY);
+  }
+
+  /** Blocks the thread until there may be something to {@link poll}, at most so long. */
+  wait(timeoutMs: number): void {
+    if (this.drain(1) > 0) return;
+    this.#pump.wait(timeoutMs);
+    if (this.drain(1) === 0) this.onIdle();
+  }
+
+  drain(most: number): number {
+    let count = 0;
+    while (count < most && this.wire.take()) {
+      count++;
+      this.#dispatch();
+      if (this.kept >= this.#limit && this.isFull()) return count;
+    }
+    if (this.#partings && count < most) {
+      this.#partings = false;
+      this.onIdle();
+    }
+    return count;
+  }
+
+  #dispatch(): void {
+    const { wire } = this;
+    switch (wire.kind) {
+      case Kind.Message:
+      case Kind.Call:
+        this.#incoming();
+        return;
+      case Kind.Reply:
+      case Kind.Failure:
+      case Kind.Answer:
+        this.#answered();
+        return;
+      case Kind.Credit:
+        this.#peers.get(wire.sender)?.inbound.get(wire.call)?.addCredit(wire.type);
+        return;
+      case Kind.Cancel: {
+        const inbound = this.#peers.get(wire.sender)?.inbound;
+        const call = inbound?.get(wire.call);
+        inbound?.delete(wire.call);
+        call?.lose(cancelled());
+        return;
+      }
+      case Kind.Gone:
+        // It has overtaken what was sent before: that counts first.
+        this.#partings = true;
+        return;
+      default:
+        wire.discard();
+        this.#refused++;
+    }
+  }
+
+  #incoming(): void {
+    const { wire } = this;
+    const { kind, sender, type, to, call, form, bytes, window } = wire;
+    const from = idOf(sender, wire.from);
+    const entity = this.#entities[numberIn(to)];
+    const peer = this.#peer(sender);
+    let loan: Loan | undefined;
+    let refusal: VdsoError | undefined;
+    if (entity?.local === to) {
+      try {
+        loan = wire.accept();
+      } catch (error) {
+        this.#refused++;
+        refusal = error as VdsoError;
+      }
+    } else {
+      wire.discard();
+      this.#undeliverable++;
+      refusal = noEntity();
+    }
+    if (kind === Kind.Message) {
+      if (!refusal) entity?.deliver(new Message(from, type, wire.codec, form as Form, bytes, loan));
+      return;
+    }
+    const incoming = new IncomingCall(
+      this,
+      call,
+      sender,
+      to,
+      window,
+      from,
+      type,
+      wire.codec,
+      form as Form,
+      bytes,
+      loan,
+    );
+    if (peer) peer.inbound.set(call, incoming);
+    else incoming.lose(peerGone(sender));
+    if (refusal) incoming.fail(refusal).catch(ignoreGone);
+    else entity?.deliver(incoming);
+  }
+
+  #answered(): void {
+    const { wire } = this;
+    const { kind, sender, type, call, form, bytes } = wire;
+    const pending = this.#pending.get(call);
+    if (pending?.peer.mailbox !== sender || (kind === Kind.Answer && !pending.receiver)) {
+      this.#strayReplies++;
+      wire.discard();
+      return;
+    }
+    let message: Message;
+    try {
+      const loan = wire.accept();
+      message = new Message(
+        idOf(sender, wire.from),
+        type,
+        kind === Kind.Failure ? structured : wire.codec,
+        form as Form,
+        bytes,
+        loan,
+      );
+    } catch (error) {
+      this.#refused++;
+      this.#settle(call, pending).reject(error);
+      return;
+    }
+    if (kind === Kind.Answer) {
+      if (!pending.receiver?.push(message)) this.#refused++;
+      return;
+    }
+    this.#settle(call, pending);
+    if (kind === Kind.Reply) pending.resolve(message);
+    else pending.reject(readError(message));
+  }
+
+  // Others come and go.
+
+  #peerFor(to: EntityId): Peer {
+    this.#checkOpen();
+    const mailbox = mailboxOf(to);
+    const peer = this.#peer(mailbox);
+    if (peer) return peer;
+    throw peerGone(mailbox);
+  }
+
+  #peer(mailbox: number): Peer | undefined {
+    const known = this.#peers.get(mailbox);
+    if (known) return known;
+    const pid = this.#queues.getPid(mailbox);
+    if (pid === 0) return undefined;
+    const peer: Peer = { mailbox, pid, outbox: new Fifo(), inbound: new Map() };
+    this.#peers.set(mailbox, peer);
+    return peer;
+  }
+
+  /** Nothing is left to take: time to see who has gone without a word. */
+  onIdle(): void {
+    if (this.#closed) return;
+    if (this.#queues.statusOf(this.#inbox) !== 0) {
+      this.close();
+      return;
+    }
+    if (this.#queues.depth(this.#inbox) > 0) return;
+    for (const peer of this.#peers.values()) if (this.#queues.statusOf(peer.mailbox) !== 0) this.#part(peer);
+    for (const pid of this.#departed) {
+      // Closed, but still there: what it sent may yet be freed by itself.
+      if (this.wire.heap.api.discardFrom(pid) >= 0) this.#departed.delete(pid);
+    }
+  }
+
+  #part(peer: Peer): void {
+    this.#peers.delete(peer.mailbox);
+    this.#departed.add(peer.pid);
+    const error = peerGone(peer.mailbox);
+    // The frames, and those calls that were not sent yet.
+    if (this.#blocked.has(peer)) this.#flushPeer(peer);
+    for (const [call, pending] of this.#pending) {
+      if (pending.peer === peer) this.#settle(call, pending).reject(error);
+    }
+    for (const incoming of peer.inbound.values()) incoming.lose(error);
+  }
+
+  /** Closes everything; who waits for this process learns of it. */
+  close(): void {
+    if (this.#closed) return;
+    for (const entity of this.#entities) entity?.close();
+    // They get an answer while there is somebody to give it.
+    this.drain(Number.POSITIVE_INFINITY);
+    this.#closed = true;
+    for (const peer of this.#blocked) this.#flushPeer(peer);
+    for (const { outbox } of this.#blocked) {
+      for (const frame of outbox.drain()) {
+        if (frame.cancelled) continue;
+        this.#drop(frame);
+        frame.done(
+          new VdsoError("ERR_VDSO_CLOSED", "expected room before this process closed its mailbox, found none"),
+        );
+      }
+    }
+    this.#queues.close(this.#inbox);
+    for (let index = 0; index < MAILBOXES; index++) {
+      const mailbox = this.#queues.mailboxWithIndex(index);
+      if (mailbox !== 0) this.wire.sayGone(mailbox);
+    }
+    this.#pump.close();
+  }
+
+  /** What a sender wrote was no value. */
+  countRefused(): void {
+    this.#refused++;
+  }
+
+  stats(): IpcStats {
+    let waitingToSend = 0;
+    for (const { outbox } of this.#blocked) waitingToSend += outbox.length;
+    return {
+      kept: this.kept,
+      pendingCalls: this.#pending.size,
+      waitingToSend,
+      strayReplies: this.#strayReplies,
+      orphanedReplies: this.#orphanedReplies,
+      undeliverable: this.#undeliverable,
+      refused: this.#refused,
+    };
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new VdsoError("ERR_VDSO_CLOSED", "expected an open Ipc, found one that was closed");
+  }
+}
+
+function readError(message: Message): unknown {
+  try {
+    return message.data;
+  } catch (error) {
+    return error;
+  }
+}
+
+function noEntity(): VdsoError {
+  return new VdsoError(
+    "ERR_VDSO_NO_ENTITY",
+    "expected an open entity with this id, found none: it was closed, or never was",
+  );
+}
+
+function cancelled(): VdsoError {
+  return new VdsoError("ERR_VDSO_CANCELLED", "expected a caller that waits, found that it has cancelled the call");
+}
+
+function peerGone(mailbox: number): VdsoError {
+  return new VdsoError(
+    "ERR_VDSO_PEER_GONE",
+    `expected a process that receives in mailbox ${mailbox}, found that it has closed or ended`,
+  );
+}

@@ -1,0 +1,50 @@
+/** Time-outs and signals, the same for everything that waits. */
+import { VdsoError } from "../errors.ts";
+
+export interface WaitOptions {
+  /** Gives up: the call rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** Gives up after so long, with `ERR_VDSO_TIMEOUT`. Default: never. */
+  readonly timeoutMs?: number;
+}
+
+/** Of calls that stand for something else than work to wait for. */
+export interface CallOptions extends WaitOptions {
+  /** Does not keep the process alive. Default: it does. */
+  readonly background?: boolean;
+}
+
+/** Timers cannot wait longer, and fire at once instead. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/**
+ * Calls `giveUp`, once, when it is time to. The caller has seen to it that the signal has not fired yet: {@link checkSignal}.
+ *
+ * @returns ends that; undefined when there is nothing to end
+ */
+export function guard(
+  what: string,
+  { signal, timeoutMs }: WaitOptions,
+  giveUp: (reason: unknown) => void,
+): (() => void) | undefined {
+  if (signal === undefined && timeoutMs === undefined) return undefined;
+  const abort = (): void => giveUp(signal?.reason);
+  signal?.addEventListener("abort", abort, { once: true });
+  const expire = (): void => giveUp(timedOut(what, timeoutMs!));
+  const timer = timeoutMs !== undefined && timeoutMs <= LONGEST_TIMER_MS ? setTimeout(expire, timeoutMs) : undefined;
+  return () => {
+    signal?.removeEventListener("abort", abort);
+    clearTimeout(timer);
+  };
+}
+
+/** @throws the signal's reason; VdsoError `ERR_VDSO_ARGUMENT` - a time-out that is none. */
+export function checkOptions({ signal, timeoutMs }: WaitOptions): void {
+  signal?.throwIfAborted();
+  if (timeoutMs === undefined || timeoutMs >= 0) return;
+  throw new VdsoError("ERR_VDSO_ARGUMENT", `timeoutMs: expected a number that is not negative, found ${timeoutMs}`);
+}
+
+export function timedOut(what: string, timeoutMs: number): VdsoError {
+  return new VdsoError("ERR_VDSO_TIMEOUT", `${what}: expected an end within ${timeoutMs} ms, found none`);
+}

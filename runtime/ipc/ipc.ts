@@ -1,0 +1,152 @@
+/**
+ * Messages, calls and streams between processes, with payloads of any size.
+ *
+ * ```ts
+ * import { Heap, Ipc } from "wasm-vdso/ipc";
+ * import { attach } from "wasm-vdso/process";
+ * import vheap from "wasm-vdso/vdso/vheap";
+ * import vnames from "wasm-vdso/vdso/vnames";
+ * import vqueue from "wasm-vdso/vdso/vqueue";
+ *
+ * const ipc = new Ipc({ queues: attach(vqueue), heap: new Heap(attach(vheap)), names: attach(vnames) });
+ *
+ * // A server.
+ * const server = ipc.entity().serve((message) => ({ sum: message.data.a + message.data.b }));
+ * await ipc.register("adder", server);
+ *
+ * // A client, in any process.
+ * const client = ipc.entity();
+ * const answer = await client.call(await ipc.whenNamed("adder"), 1, { a: 20, b: 22 });
+ * console.log(answer.data.sum);
+ * ```
+ */
+import type { VnamesApi } from "../../generated/vnames/vnames.js";
+import type { VqueueApi } from "../../generated/vqueue/vqueue.js";
+import { VdsoError } from "../errors.ts";
+import type { EntityId } from "./address.ts";
+import { type Codec, structured } from "./codec.ts";
+import { Dispatcher, type IpcStats } from "./dispatcher.ts";
+import type { Entity } from "./entity.ts";
+import { checkOptions, type WaitOptions } from "./guard.ts";
+import type { Heap } from "./heap.ts";
+import { Names } from "./names.ts";
+import type { Delivery } from "./pump.ts";
+
+export interface IpcOptions {
+  readonly queues: VqueueApi;
+  readonly heap: Heap;
+  readonly names: VnamesApi;
+  /** For values. Both ends have to use the same. Default: what structured clone knows. */
+  readonly codec?: Codec;
+  /**
+   * How messages get to their receivers. `adaptive` (default): looks for a while after each, then the event loop is woken. `eventLoop`: does not look.
+   * `polling`: only in {@link Ipc.poll} and in calls that block the thread.
+   */
+  readonly delivery?: Delivery;
+  /** Messages that are kept before nobody has asked for them; then senders wait. Default: 16384. */
+  readonly limit?: number;
+}
+
+const LIMIT = 16384;
+
+/** A process's side of all conversations: one per process and attachment of vqueue. */
+export class Ipc implements Disposable {
+  readonly #dispatcher: Dispatcher;
+  readonly #names: Names;
+  readonly #registered = new Map<string, Entity>();
+  readonly heap: Heap;
+  readonly codec: Codec;
+
+  /**
+   * @throws VdsoError `ERR_VDSO_NO_MAILBOX` - all mailboxes are in use.
+   * @throws VdsoError `ERR_VDSO_NOT_ATTACHED` - not APIs that `attach` returned.
+   * @throws VdsoError `ERR_VDSO_OPTION` - a limit that is none.
+   */
+  constructor({ queues, heap, names, codec = structured, delivery = "adaptive", limit = LIMIT }: IpcOptions) {
+    if (!Number.isInteger(limit) || limit < 1) {
+      throw new VdsoError("ERR_VDSO_OPTION", `limit: expected a whole number from 1, found ${limit}`);
+    }
+    this.heap = heap;
+    this.codec = codec;
+    this.#dispatcher = new Dispatcher(queues, heap, codec, delivery, limit);
+    this.#names = new Names(names, this.#dispatcher);
+  }
+
+  /**
+   * Opens an entity: an id of this process that others can send to.
+   *
+   * @param tag - What kind of thing it is, 0 to 255; part of the id.
+   * @throws VdsoError `ERR_VDSO_ENTITY_LIMIT` - 8191 are open.
+   */
+  entity(tag = 0): Entity {
+    return this.#dispatcher.entity(tag);
+  }
+
+  /**
+   * Gives an entity of this process a name. It ends with {@link unregister}, with this Ipc, or with the process.
+   *
+   * @param name - 1 to 64 UTF-16 code units.
+   * @throws VdsoError `ERR_VDSO_NAME_TAKEN`, `ERR_VDSO_NO_ROOM`, `ERR_VDSO_NAMES_BUSY`
+   */
+  async register(name: string, entity: Entity): Promise<void> {
+    await this.#names.add(name, entity.id);
+    this.#registered.set(name, entity);
+  }
+
+  /** @throws VdsoError `ERR_VDSO_NO_NAME`, `ERR_VDSO_NOT_OWNER` */
+  unregister(name: string): void {
+    this.#names.remove(name);
+    this.#registered.delete(name);
+  }
+
+  /** The entity with a name, if there is one now. */
+  lookup(name: string): EntityId | undefined {
+    return this.#names.find(name);
+  }
+
+  /** The entity with a name, as soon as there is one. */
+  whenNamed(name: string, options: WaitOptions = {}): Promise<EntityId> {
+    return this.#names.wait(name, options);
+  }
+
+  /** As {@link whenNamed}, blocks the thread. */
+  whenNamedSync(name: string, { timeoutMs = Number.POSITIVE_INFINITY } = {}): EntityId {
+    checkOptions({ timeoutMs });
+    return this.#names.waitSync(name, timeoutMs);
+  }
+
+  /** Handles the messages that are there. @returns how many */
+  poll(): number {
+    return this.#dispatcher.poll();
+  }
+
+  /** Blocks the thread until a message may have come, at most so long, and handles it. */
+  wait(timeoutMs: number = Number.POSITIVE_INFINITY): void {
+    this.#dispatcher.wait(timeoutMs);
+  }
+
+  /** Keeps the process alive until what it returns is called. */
+  hold(): () => void {
+    this.#dispatcher.holdHandler();
+    let held = true;
+    return () => {
+      if (held) this.#dispatcher.releaseHandler();
+      held = false;
+    };
+  }
+
+  stats(): IpcStats {
+    return this.#dispatcher.stats();
+  }
+
+  /** Closes all entities and the mailbox. Whoever waits for an answer gets an error at once. */
+  close(): void {
+    for (const [name, entity] of this.#registered) if (this.lookup(name) === entity.id) this.#names.remove(name);
+    this.#registered.clear();
+    this.#dispatcher.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

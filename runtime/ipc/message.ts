@@ -1,0 +1,203 @@
+/** What arrived: a message, a call, or an answer to one. */
+import { VdsoError } from "../errors.ts";
+import type { EntityId } from "./address.ts";
+import type { Codec, Revive } from "./codec.ts";
+import type { Loan } from "./heap.ts";
+import { Form } from "./wire.ts";
+
+/** How a call is answered: the dispatcher's side of it. */
+export interface Answering {
+  /** @returns when the answer is on its way */
+  answer(call: IncomingCall, data: unknown): Promise<void>;
+  reply(call: IncomingCall, data: unknown): Promise<void>;
+  fail(call: IncomingCall, error: unknown): Promise<void>;
+}
+
+/** A message that was received. `using` gives back what it holds; so does reading a value. */
+export class Message implements Disposable {
+  /** Who sent it. Only as honest as the sender. */
+  readonly from: EntityId;
+  /** What the sender gave as its type. */
+  readonly type: number;
+  readonly #codec: Codec;
+  readonly #form: Form;
+  #bytes: Uint8Array | undefined;
+  #loan: Loan | undefined;
+  #value: unknown;
+  #read = false;
+
+  /** Made by the dispatcher. */
+  constructor(
+    from: EntityId,
+    type: number,
+    codec: Codec,
+    form: Form,
+    bytes: Uint8Array | undefined,
+    loan: Loan | undefined,
+  ) {
+    this.from = from;
+    this.type = type;
+    this.#codec = codec;
+    this.#form = form;
+    this.#bytes = bytes;
+    this.#loan = loan;
+  }
+
+  /**
+   * What was sent: undefined, bytes, or a value. Bytes beyond 64 lie in shared memory until the message is disposed of.
+   *
+   * @throws VdsoError `ERR_VDSO_GARBAGE` - the sender wrote no value.
+   */
+  get data(): unknown {
+    return this.#form === Form.Value ? this.decode() : this.bytes;
+  }
+
+  /** The bytes that were sent; a value's are the codec's. */
+  get bytes(): Uint8Array | undefined {
+    return this.#bytes ?? this.#loan?.bytes;
+  }
+
+  /** The value, with its stand-ins replaced; read once. */
+  decode(revive?: Revive): unknown {
+    if (this.#read) return this.#value;
+    const shared = this.#loan?.bytes;
+    // A copy first: the sender can still write what it lent.
+    const bytes = shared ? new Uint8Array(shared) : this.#bytes;
+    if (this.#form !== Form.Value || !bytes) return bytes;
+    this.#value = this.#codec.decode(bytes, revive);
+    this.#read = true;
+    this[Symbol.dispose]();
+    return this.#value;
+  }
+
+  /** The buffer that came with the message, to keep: the message does not give it back any more. Undefined when the bytes were few. */
+  takeLoan(): Loan | undefined {
+    const loan = this.#loan;
+    this.#loan = undefined;
+    return loan;
+  }
+
+  [Symbol.dispose](): void {
+    this.#loan?.[Symbol.dispose]();
+    this.#loan = undefined;
+  }
+}
+
+/** A message whose sender waits for an answer. */
+export class IncomingCall extends Message {
+  /** The caller's number for it. */
+  readonly call: number;
+  /** Mailbox of the caller. */
+  readonly mailbox: number;
+  /** The entity that was called. */
+  readonly to: number;
+  /** Answers that the caller takes; 0: one. */
+  readonly window: number;
+  readonly #answering: Answering;
+  #abort: AbortController | undefined;
+  #lost: VdsoError | undefined;
+  #answered = false;
+  #credit: number;
+  #wanted: PromiseWithResolvers<void> | undefined;
+
+  constructor(
+    answering: Answering,
+    call: number,
+    mailbox: number,
+    to: number,
+    window: number,
+    ...message: ConstructorParameters<typeof Message>
+  ) {
+    super(...message);
+    this.#answering = answering;
+    this.call = call;
+    this.mailbox = mailbox;
+    this.to = to;
+    this.window = window;
+    this.#credit = window;
+  }
+
+  get answered(): boolean {
+    return this.#answered;
+  }
+
+  /** Does the caller take several answers? */
+  get streams(): boolean {
+    return this.window > 0;
+  }
+
+  /** Fires when the caller cancels, closes or ends. */
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (this.#lost) this.#abort.abort(this.#lost);
+    return this.#abort.signal;
+  }
+
+  /**
+   * Answers; the last word to this caller. When the caller has gone, nothing happens.
+   *
+   * @throws VdsoError `ERR_VDSO_ANSWERED` - it was answered before.
+   * @throws VdsoError `ERR_VDSO_NOT_CLONABLE` - this cannot be sent; the call is still unanswered.
+   */
+  reply(data?: unknown): Promise<void> {
+    return this.#end(() => this.#answering.reply(this, data));
+  }
+
+  /** Answers with an error: the call rejects with a copy of it, stack and code included. */
+  fail(error: unknown): Promise<void> {
+    return this.#end(() => this.#answering.fail(this, error));
+  }
+
+  /**
+   * Sends one answer of several; {@link reply} ends them. Resolves when the caller has room for the next.
+   *
+   * @throws VdsoError `ERR_VDSO_ANSWERED` - ended before. `ERR_VDSO_NO_STREAM` - the caller wants one answer.
+   * @throws VdsoError `ERR_VDSO_CANCELLED`, `ERR_VDSO_PEER_GONE` - the caller takes no more.
+   */
+  async answer(data?: unknown): Promise<void> {
+    if (this.#answered) throw answered();
+    if (!this.streams) {
+      throw new VdsoError(
+        "ERR_VDSO_NO_STREAM",
+        "expected a caller that takes several answers, found one that takes one",
+      );
+    }
+    while (this.#credit === 0 && !this.#lost) {
+      this.#wanted ??= Promise.withResolvers();
+      await this.#wanted.promise;
+    }
+    if (this.#lost) throw this.#lost;
+    this.#credit--;
+    await this.#answering.answer(this, data);
+  }
+
+  #end(send: () => Promise<void>): Promise<void> {
+    if (this.#answered) return Promise.reject(answered());
+    this.#answered = true;
+    try {
+      return send();
+    } catch (error) {
+      this.#answered = false;
+      return Promise.reject(error);
+    }
+  }
+
+  /** The caller has room for so many more. */
+  addCredit(count: number): void {
+    this.#credit = Math.min(this.#credit + count, this.window);
+    this.#wanted?.resolve();
+    this.#wanted = undefined;
+  }
+
+  /** Nobody waits for an answer any more. */
+  lose(reason: VdsoError): void {
+    if (this.#lost) return;
+    this.#lost = reason;
+    this.#abort?.abort(reason);
+    this.addCredit(0);
+  }
+}
+
+function answered(): VdsoError {
+  return new VdsoError("ERR_VDSO_ANSWERED", "expected a call that waits for its answer, found one that was answered");
+}

@@ -1,0 +1,342 @@
+/**
+ * Typed services: an object of functions in one process, called from others.
+ *
+ * ```ts
+ * // The server. Its type is all that clients import.
+ * const files = {
+ *   size: (path: string) => stat(path).size,
+ *   async *lines(path: string) { yield* readLines(path); },
+ *   async copy(from: string, to: string, progress: (done: number) => void, signal: AbortSignal) { ... },
+ * };
+ * export type Files = typeof files;
+ * await expose(ipc, "files", files);
+ *
+ * // A client.
+ * const files = await connect<Files>(ipc, "files");
+ * await files.size("a.txt");
+ * for await (const line of files.lines("a.txt")) console.log(line);
+ * await files.copy("a", "b", (done) => bar.show(done), AbortSignal.timeout(1000));
+ * ```
+ *
+ * Arguments and results are copies. Functions among them stay where they are and are called from there, as long as somebody has them; an `AbortSignal`
+ * aborts on the other side as well.
+ */
+import { VdsoError } from "../errors.ts";
+import type { EntityId } from "./address.ts";
+import type { Entity } from "./entity.ts";
+import { ignoreGone } from "./entity.ts";
+import type { WaitOptions } from "./guard.ts";
+import type { Ipc } from "./ipc.ts";
+import type { IncomingCall, Message } from "./message.ts";
+import { type Line, type Receiver, ReplyStream } from "./stream.ts";
+import { Substituted } from "./wire.ts";
+
+type AnyFunction = (...args: never[]) => unknown;
+
+type RemoteResult<Result> =
+  Result extends AsyncIterable<infer Item> ? AsyncIterable<Item> & PromiseLike<never> : Promise<Awaited<Result>>;
+
+/** What a client sees of a service. */
+export type Remote<Api> = {
+  readonly [Key in keyof Api as Api[Key] extends AnyFunction ? Key : never]: Api[Key] extends (
+    ...args: infer Args
+  ) => infer Result
+    ? (...args: Args) => RemoteResult<Result>
+    : never;
+};
+
+/** A service that is offered, until it is disposed of. */
+export interface Service extends Disposable {
+  readonly id: EntityId;
+}
+
+const Type = { Call: 1, Invoke: 2, Release: 3 } as const;
+const WINDOW = 16;
+
+type Token = readonly ["function", owner: EntityId, id: number] | readonly ["signal"];
+
+interface Callback {
+  readonly id: number;
+  readonly run: AnyFunction;
+  /** How often it was sent and not released. */
+  count: number;
+}
+
+/** A process's own end of all services, for the callbacks that it gives away and those that it gets. */
+class Endpoint {
+  readonly entity: Entity;
+  readonly #byId = new Map<number, Callback>();
+  readonly #byFunction = new Map<object, Callback>();
+  /** Functions of others that this process has. When it has one no longer, its owner is told. */
+  readonly #released = new FinalizationRegistry<readonly [owner: EntityId, id: number]>(([owner, id]) => {
+    if (!this.entity.closed) this.entity.send(owner, Type.Release, id).catch(ignoreGone);
+  });
+  #lastId = 0;
+
+  constructor(entity: Entity) {
+    this.entity = entity;
+    entity.serve((message) => this.#serve(message), { keepAlive: false });
+  }
+
+  #serve(message: Message): unknown {
+    if (message.type === Type.Release) {
+      this.#release(message.data);
+      return undefined;
+    }
+    if (message.type !== Type.Invoke) throw noMethod(`message of type ${message.type}`);
+    const incoming = message as IncomingCall;
+    const [id, args] = this.decode(message, () => incoming.signal) as [number, never[]];
+    const callback = this.#byId.get(id);
+    if (!callback) throw noMethod(`callback ${id}`);
+    return this.answer(callback.run(...args));
+  }
+
+  #release(id: unknown): void {
+    const callback = this.#byId.get(id as number);
+    if (!callback || --callback.count > 0) return;
+    this.#byId.delete(callback.id);
+    this.#byFunction.delete(callback.run);
+  }
+
+  #lend(run: AnyFunction): Token {
+    let callback = this.#byFunction.get(run);
+    if (!callback) {
+      callback = { id: ++this.#lastId, run, count: 0 };
+      this.#byId.set(callback.id, callback);
+      this.#byFunction.set(run, callback);
+    }
+    callback.count++;
+    return ["function", this.entity.id, callback.id];
+  }
+
+  /** With stand-ins for functions and signals. */
+  encode(value: unknown, onSignal?: (signal: AbortSignal) => void): Substituted {
+    return new Substituted(value, (part): Token | undefined => {
+      if (typeof part === "function") return this.#lend(part as AnyFunction);
+      if (!(part instanceof AbortSignal) || !onSignal) return undefined;
+      onSignal(part);
+      return ["signal"];
+    });
+  }
+
+  decode(message: Message, signal?: () => AbortSignal): unknown {
+    return message.decode((part) => {
+      const [kind, owner, id] = part as Token;
+      if (kind === "signal" && signal) return signal();
+      if (kind === "function") return this.#borrow(owner, id);
+      throw new VdsoError("ERR_VDSO_GARBAGE", `expected a stand-in for a function or a signal, found ${kind}`);
+    });
+  }
+
+  #borrow(owner: EntityId, id: number): AnyFunction {
+    // One of our own came back.
+    if (owner === this.entity.id) {
+      const own = this.#byId.get(id);
+      if (!own) throw noMethod(`callback ${id}`);
+      const { run } = own;
+      this.#release(id);
+      return run;
+    }
+    const borrowed = (...args: unknown[]): Result => this.call(owner, Type.Invoke, id, args);
+    this.#released.register(borrowed, [owner, id]);
+    return borrowed;
+  }
+
+  /** What a function returned, for its caller. */
+  answer(result: unknown): unknown {
+    if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") {
+      return (result as PromiseLike<unknown>).then((value) => this.answer(value));
+    }
+    if (isIterable(result)) return this.#answers(result);
+    return needsNoCodec(result) ? result : this.encode(result);
+  }
+
+  async *#answers(results: AsyncIterable<unknown>): AsyncGenerator<unknown> {
+    for await (const result of results) yield this.encode(result);
+  }
+
+  call(to: EntityId, type: number, subject: unknown, args: readonly unknown[]): Result {
+    const call = new RemoteCall(this);
+    const signals: AbortSignal[] = [];
+    try {
+      const data = this.encode([subject, args], (signal) => {
+        signal.throwIfAborted();
+        signals.push(signal);
+      });
+      call.connect(this.entity.converse(to, type, data, {}, call), signals);
+    } catch (error) {
+      call.fail(error);
+    }
+    return call.result;
+  }
+}
+
+/** A promise that can be iterated over instead. */
+type Result = Promise<unknown> & { [Symbol.asyncIterator](): AsyncGenerator<unknown> };
+
+/** One call: a promise for its result, or the results one after the other. */
+class RemoteCall implements Receiver {
+  readonly window = WINDOW;
+  readonly #endpoint: Endpoint;
+  readonly #result = Promise.withResolvers<unknown>();
+  readonly result: Result;
+  #line: Line | undefined;
+  #stream: ReplyStream | undefined;
+  #unsignal: (() => void) | undefined;
+
+  constructor(endpoint: Endpoint) {
+    this.#endpoint = endpoint;
+    this.result = this.#result.promise as Result;
+    this.result[Symbol.asyncIterator] = () => this.#items();
+  }
+
+  connect(line: Line, signals: readonly AbortSignal[]): void {
+    this.#line = line;
+    if (signals.length === 0) return;
+    const signal = AbortSignal.any([...signals]);
+    const abort = (): void => line.cancel(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    this.#unsignal = () => signal.removeEventListener("abort", abort);
+  }
+
+  push(answer: Message): boolean {
+    return this.#streamed().push(answer);
+  }
+
+  #streamed(): ReplyStream {
+    if (this.#stream) return this.#stream;
+    this.#stream = new ReplyStream(this.window);
+    this.#stream.connect({
+      credit: (count) => this.#line?.credit(count),
+      cancel: (reason) => this.#line?.cancel(reason),
+    });
+    // Whoever reads the answers gets the errors, too.
+    this.#result.promise.catch(() => undefined);
+    this.#result.reject(
+      new VdsoError(
+        "ERR_VDSO_STREAM",
+        "expected one result, found several: read them with `for await` instead of `await`",
+      ),
+    );
+    return this.#stream;
+  }
+
+  done(answer: Message): void {
+    this.#unsignal?.();
+    if (this.#stream) {
+      this.#stream.done(answer);
+      return;
+    }
+    try {
+      this.#result.resolve(this.#endpoint.decode(answer));
+    } catch (error) {
+      this.#result.reject(error);
+    }
+  }
+
+  fail(error: unknown): void {
+    this.#unsignal?.();
+    if (this.#stream) this.#stream.fail(error);
+    this.#result.reject(error);
+  }
+
+  async *#items(): AsyncGenerator<unknown> {
+    for await (const answer of this.#streamed()) yield this.#endpoint.decode(answer);
+  }
+}
+
+const endpoints = new WeakMap<Ipc, Endpoint>();
+
+function endpointOf(ipc: Ipc): Endpoint {
+  const known = endpoints.get(ipc);
+  if (known && !known.entity.closed) return known;
+  const endpoint = new Endpoint(ipc.entity());
+  endpoints.set(ipc, endpoint);
+  return endpoint;
+}
+
+/**
+ * Offers the functions of an object to all processes. Keeps this one alive until the service is disposed of.
+ *
+ * @throws VdsoError `ERR_VDSO_NAME_TAKEN`, `ERR_VDSO_NO_ROOM` - the name cannot be had.
+ */
+export async function expose(ipc: Ipc, name: string, api: object): Promise<Service> {
+  const endpoint = endpointOf(ipc);
+  const entity = ipc.entity();
+  entity.serve((message) => {
+    const incoming = message as IncomingCall;
+    const [method, args] = endpoint.decode(message, () => incoming.signal) as [string, never[]];
+    const run = (api as Record<string, unknown>)[method];
+    if (typeof method !== "string" || method in Object.prototype || typeof run !== "function") {
+      throw noMethod(`"${String(method)}" of service "${name}"`);
+    }
+    return endpoint.answer(Reflect.apply(run, api, args));
+  });
+  try {
+    await ipc.register(name, entity);
+  } catch (error) {
+    entity.close();
+    throw error;
+  }
+  return {
+    id: entity.id,
+    [Symbol.dispose]() {
+      if (entity.closed) return;
+      if (ipc.lookup(name) === entity.id) ipc.unregister(name);
+      entity.close();
+    },
+  };
+}
+
+/**
+ * Waits for a service and returns its functions. After its process has ended, the next call goes to whoever has the name then.
+ *
+ * @throws VdsoError `ERR_VDSO_TIMEOUT`, and the signal's reason.
+ */
+export async function connect<Api>(ipc: Ipc, name: string, options: WaitOptions = {}): Promise<Remote<Api>> {
+  let id: EntityId | undefined = await ipc.whenNamed(name, options);
+  const methods = new Map<string, (...args: unknown[]) => Result>();
+  const method =
+    (key: string) =>
+    (...args: unknown[]): Result => {
+      const endpoint = endpointOf(ipc);
+      id ??= ipc.lookup(name);
+      if (id === undefined) {
+        const call = new RemoteCall(endpoint);
+        call.fail(
+          new VdsoError("ERR_VDSO_PEER_GONE", `service "${name}": expected a process that offers it, found none`),
+        );
+        return call.result;
+      }
+      const call = endpoint.call(id, Type.Call, key, args);
+      call.catch((error: unknown) => {
+        const { code } = Object(error) as { code?: unknown };
+        if (code === "ERR_VDSO_PEER_GONE" || code === "ERR_VDSO_NO_ENTITY") id = undefined;
+      });
+      return call;
+    };
+  return new Proxy({} as Remote<Api>, {
+    get(_, key) {
+      // A proxy is awaited like any value: it must not look like a promise.
+      if (typeof key === "symbol" || key === "then") return undefined;
+      let run = methods.get(key);
+      if (!run) {
+        run = method(key);
+        methods.set(key, run);
+      }
+      return run;
+    },
+  });
+}
+
+function isIterable(value: unknown): value is AsyncIterable<unknown> {
+  return typeof (value as Partial<AsyncIterable<unknown>> | undefined | null)?.[Symbol.asyncIterator] === "function";
+}
+
+function needsNoCodec(value: unknown): boolean {
+  return value === undefined || typeof value === "number" || typeof value === "string";
+}
+
+function noMethod(what: string): VdsoError {
+  return new VdsoError("ERR_VDSO_NO_METHOD", `expected a function that is offered, found none: ${what}`);
+}

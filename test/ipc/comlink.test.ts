@@ -1,0 +1,170 @@
+/** What Comlink's documentation promises, over ports of ours. */
+import * as Comlink from "comlink";
+import { expect, test } from "vitest";
+import { listen, openPort } from "../../runtime/ipc/comlink.ts";
+import { settle, system } from "./system.ts";
+
+class Thing {
+  counter = 0;
+  nested = { value: 7, twice: (n: number) => n * 2 };
+  last: unknown;
+
+  increment(by = 1): number {
+    this.counter += by;
+    return this.counter;
+  }
+
+  fail(): never {
+    throw new RangeError("on purpose");
+  }
+
+  failWith(value: unknown): never {
+    throw value;
+  }
+
+  async visit(callback: (n: number) => Promise<number>): Promise<number> {
+    return (await callback(1)) + (await callback(2));
+  }
+
+  child() {
+    return Comlink.proxy({ name: "child", rename: (name: string) => `renamed ${name}` });
+  }
+
+  bytes(buffer: ArrayBuffer): number {
+    return buffer.byteLength;
+  }
+
+  give(length: number): ArrayBuffer {
+    const buffer = new Uint8Array(length).fill(5).buffer;
+    return Comlink.transfer(buffer, [buffer]);
+  }
+
+  keep(value: unknown): void {
+    this.last = value;
+  }
+
+  never(): Promise<never> {
+    return new Promise(() => undefined);
+  }
+}
+
+async function wrapped(target: unknown = new Thing()) {
+  const { party } = await system();
+  const [server, client] = [party(), party()];
+  await listen(server.ipc, "thing", (port) => Comlink.expose(target, port));
+  const port = await openPort(client.ipc, "thing");
+  return { server, client, port, remote: Comlink.wrap<Thing>(port) };
+}
+
+test("methods, properties, nested ones, and setting them", async () => {
+  const { remote } = await wrapped();
+  expect(await remote.increment()).toBe(1);
+  expect(await remote.increment(5)).toBe(6);
+  expect(await remote.counter).toBe(6);
+  const nested = remote.nested as unknown as Comlink.Remote<Thing["nested"]>;
+  expect(await nested.value).toBe(7);
+  expect(await nested.twice(21)).toBe(42);
+  // Comlink's way to set: an assignment that cannot be awaited.
+  (remote as unknown as { counter: number }).counter = 100;
+  expect(await remote.counter).toBe(100);
+});
+
+test("a function and a class can be exposed", async () => {
+  const { remote } = await wrapped((a: number, b: number) => a + b);
+  expect(await (remote as unknown as (a: number, b: number) => Promise<number>)(3, 4)).toBe(7);
+  const other = await wrapped(Thing);
+  const instance = await new (other.remote as unknown as new () => Promise<Comlink.Remote<Thing>>)();
+  expect(await instance.increment(2)).toBe(2);
+});
+
+test("errors are thrown there and caught here, other values too", async () => {
+  const { remote } = await wrapped();
+  const error = (await (remote.fail() as Promise<never>).catch((e: unknown) => e)) as Error;
+  expect([error.name, error.message]).toEqual(["RangeError", "on purpose"]);
+  await expect(remote.failWith({ not: "an error" })).rejects.toEqual({ not: "an error" });
+});
+
+test("callbacks through proxy", async () => {
+  const { remote } = await wrapped();
+  const seen: number[] = [];
+  const callback = Comlink.proxy((n: number) => {
+    seen.push(n);
+    return n * 10;
+  });
+  expect(await remote.visit(callback as unknown as (n: number) => Promise<number>)).toBe(30);
+  expect(seen).toEqual([1, 2]);
+});
+
+test("proxies as results, and callbacks through them", async () => {
+  const { remote } = await wrapped();
+  const child = await remote.child();
+  expect(await child.name).toBe("child");
+  expect(await child.rename("x")).toBe("renamed x");
+});
+
+test("transferred buffers arrive, and are detached here", async () => {
+  const { remote } = await wrapped();
+  const buffer = new ArrayBuffer(100_000);
+  expect(await remote.bytes(Comlink.transfer(buffer, [buffer]))).toBe(100_000);
+  expect(buffer.byteLength).toBe(0);
+  const given = await remote.give(1000);
+  expect(new Uint8Array(given)).toEqual(new Uint8Array(1000).fill(5));
+});
+
+test("a transferred message port goes on working, both ways", async () => {
+  const thing = new Thing();
+  const { remote } = await wrapped(thing);
+  const { port1, port2 } = new MessageChannel();
+  await remote.keep(Comlink.transfer(port2, [port2]));
+  const there = thing.last as MessagePort;
+  const answer = new Promise((resolve) => {
+    port1.onmessage = ({ data }) => resolve(data);
+  });
+  there.onmessage = ({ data }) => there.postMessage(`${data}, and back`);
+  port1.postMessage("there");
+  expect(await answer).toBe("there, and back");
+  port1.close();
+  await settle();
+});
+
+test("releaseProxy ends the connection on both sides", async () => {
+  const thing = Object.assign(new Thing(), {
+    finalized: false,
+    [Comlink.finalizer]() {
+      this.finalized = true;
+    },
+  });
+  const { remote, port } = await wrapped(thing);
+  let closed = false;
+  port.addEventListener("close", () => {
+    closed = true;
+  });
+  await remote.increment();
+  remote[Comlink.releaseProxy]();
+  await settle();
+  expect([closed, thing.finalized]).toEqual([true, true]);
+  expect(() => remote.increment()).toThrow("released");
+});
+
+test("createEndpoint gives a second way to the same object", async () => {
+  const { remote } = await wrapped();
+  const port = await remote[Comlink.createEndpoint]();
+  const second = Comlink.wrap<Thing>(port);
+  expect(await second.increment(3)).toBe(3);
+  expect(await remote.counter).toBe(3);
+});
+
+test("what cannot be sent is an error for the caller, and the connection goes on", async () => {
+  const { remote } = await wrapped();
+  await expect((async () => remote.keep(() => 1))()).rejects.toThrow("found a function");
+  await expect((async () => await remote.nested)()).rejects.toThrow("Unserializable return value");
+  expect(await remote.increment()).toBe(1);
+});
+
+test("calls are answered with an error when the other side dies", async () => {
+  const { server, remote } = await wrapped();
+  const call = remote.never();
+  await settle();
+  server.die();
+  await expect(call).rejects.toThrow("closed or ended");
+});

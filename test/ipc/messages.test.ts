@@ -1,0 +1,394 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { tagOf } from "../../runtime/ipc/address.ts";
+import type { IncomingCall, Message } from "../../runtime/ipc/message.ts";
+import { expectCode } from "../expect-code.ts";
+import { buildQueues, type QueueLibrary, settle, system } from "./system.ts";
+
+let small: QueueLibrary;
+beforeAll(async () => {
+  small = await buildQueues({ QUEUE_LEN: 4, URGENT_LEN: 2, ARRAY_LEN: 8 });
+});
+
+async function pair() {
+  const { party } = await system();
+  const [a, b] = [party(), party()];
+  return { a, b, from: a.ipc.entity(3), to: b.ipc.entity(200), party };
+}
+
+const texts = async (messages: Promise<Message>[]) => (await Promise.all(messages)).map(({ data }) => data);
+
+describe("messages", () => {
+  test("arrive with type, sender and value, in the order of their sends", async () => {
+    const { from, to } = await pair();
+    for (let i = 0; i < 500; i++) await from.send(to.id, 7, { i });
+    for (let i = 0; i < 500; i++) {
+      const message = await to.recvAny();
+      expect([message.from, message.type, message.data]).toEqual([from.id, 7, { i }]);
+    }
+    expect([tagOf(from.id), tagOf(to.id), to.tag]).toEqual([3, 200, 200]);
+  });
+
+  test("that nobody waits for are kept, each type by itself", async () => {
+    const { b, from, to } = await pair();
+    for (let i = 0; i < 3; i++) for (const type of [1, 2]) await from.send(to.id, type, `${type}.${i}`);
+    await settle();
+    expect(b.ipc.stats().kept).toBe(6);
+    expect(await texts([to.recv(2), to.recv(2), to.recvAny(), to.recvAny(), to.recvAny(), to.recvAny()])).toEqual([
+      "2.0",
+      "2.1",
+      "1.0",
+      "1.1",
+      "1.2",
+      "2.2",
+    ]);
+    expect(b.ipc.stats().kept).toBe(0);
+  });
+
+  test("go to the waiters of their type in the order in which these came; any type is a waiter like others", async () => {
+    const { from, to } = await pair();
+    const waiting = [to.recv(1), to.recvAny(), to.recv(1), to.recv(2)];
+    for (const [type, text] of [
+      [1, "a"],
+      [1, "b"],
+      [2, "c"],
+      [1, "d"],
+    ] as const) {
+      await from.send(to.id, type, text);
+    }
+    expect(await texts(waiting)).toEqual(["a", "b", "d", "c"]);
+  });
+
+  test("may be sent to oneself, and to another entity of the process", async () => {
+    const { a, from } = await pair();
+    const other = a.ipc.entity();
+    await from.send(from.id, 1, "self");
+    await from.send(other.id, 1, "other");
+    expect(await texts([from.recvAny(), other.recvAny()])).toEqual(["self", "other"]);
+  });
+
+  test.each([0, 1, 64, 65, 1000, 100_000])("carry %d bytes", async (length) => {
+    const { a, from, to } = await pair();
+    const bytes = Uint8Array.from({ length }, (_, i) => i * 7);
+    await from.send(to.id, 1, bytes);
+    const message = await to.recv(1);
+    expect(Uint8Array.from(message.bytes!)).toEqual(bytes);
+    message[Symbol.dispose]();
+    expect(a.heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
+  });
+
+  test("hand over a loan: the receiver sees the sender's bytes, and gives them back", async () => {
+    const { a, b, from, to } = await pair();
+    const loan = a.heap.loan(5000);
+    loan.bytes.fill(9);
+    const { byteOffset } = loan.bytes;
+    await from.send(to.id, 1, loan);
+    await expectCode("ERR_VDSO_STALE_HANDLE", () => loan.bytes);
+    const message = await to.recv(1);
+    expect(message.bytes!.byteOffset).toBe(byteOffset);
+    expect(b.heap.heldBy(b.pid)).toBe(8192);
+    {
+      using kept = message.takeLoan()!;
+      message[Symbol.dispose]();
+      expect(kept.bytes[4999]).toBe(9);
+    }
+    expect(a.heap.stats().ownedBlocks).toBe(0);
+  });
+
+  test("that cannot be sent leave the caller what it had, and name the reason", async () => {
+    const { a, b, from, to } = await pair();
+    const loan = a.heap.loan(100);
+    const refused: readonly [string, () => unknown][] = [
+      ["ERR_VDSO_NOT_CLONABLE", () => from.send(to.id, 1, { list: [1, { call: () => 1 }] })],
+      ["ERR_VDSO_HEAP_SIZE", () => from.send(to.id, 1, new Uint8Array(2 ** 26))],
+      ["ERR_VDSO_BAD_ENTITY", () => from.send(Number.NaN, 1)],
+      ["ERR_VDSO_BAD_ENTITY", () => from.send(17, 1)],
+      ["ERR_VDSO_PEER_GONE", () => from.send(to.id + 2 ** 40, 1, loan)],
+      ["ERR_VDSO_PEER_GONE", () => from.call(2 ** 53 - 1, 1)],
+      ["ERR_VDSO_ARGUMENT", () => from.send(to.id, -1)],
+      ["ERR_VDSO_ARGUMENT", () => from.recv(1.5)],
+      ["ERR_VDSO_ARGUMENT", () => from.recv(1, { timeoutMs: -1 })],
+      ["ERR_VDSO_ARGUMENT", () => a.ipc.entity(256)],
+    ];
+    for (const [code, run] of refused) await expectCode(code, run);
+    const { message } = await expectCode("ERR_VDSO_NOT_CLONABLE", () =>
+      from.send(to.id, 1, { list: [1, { call: () => 1 }] }),
+    );
+    expect(message).toContain("value.list[1].call");
+    expect(loan.bytes.length).toBe(100);
+    loan.release();
+    await settle();
+    expect(b.ipc.stats()).toMatchObject({ kept: 0, refused: 0 });
+    expect(a.heap.stats().ownedBlocks).toBe(0);
+  });
+
+  test("to an entity that has closed are counted, and their buffers given back", async () => {
+    const { a, b, from, to } = await pair();
+    to.close();
+    await from.send(to.id, 1, new Uint8Array(1000));
+    await settle();
+    expect(b.ipc.stats().undeliverable).toBe(1);
+    expect(a.heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
+    await expectCode("ERR_VDSO_CLOSED", () => to.recv(1));
+  });
+
+  test("wait when the mailbox is full, in order, and can be given up", async () => {
+    const { party } = await system(small);
+    const [a, b] = [party(), party({ delivery: "polling" })];
+    const [from, to] = [a.ipc.entity(), b.ipc.entity()];
+    const sends = Array.from({ length: 20 }, (_, i) => from.send(to.id, 1, i));
+    const given = from.send(to.id, 1, "given up", { timeoutMs: 5 });
+    const abort = new AbortController();
+    const aborted = from.send(to.id, 1, "aborted", { signal: abort.signal });
+    sends.push(from.send(to.id, 1, 20));
+    expect(from.trySend(to.id, 1, "too soon")).toBe(false);
+    abort.abort(new Error("enough"));
+    await expect(aborted).rejects.toThrow("enough");
+    await expectCode("ERR_VDSO_TIMEOUT", () => given);
+    expect(a.ipc.stats().waitingToSend).toBeGreaterThan(10);
+    const received: unknown[] = [];
+    while (received.length < 21) {
+      const message = to.tryRecv();
+      if (message) received.push(message.data);
+      else await settle();
+    }
+    await Promise.all(sends);
+    expect(received).toEqual(Array.from({ length: 21 }, (_, i) => i));
+    expect(to.tryRecv()).toBeUndefined();
+    expect(a.ipc.stats().waitingToSend).toBe(0);
+  });
+
+  test("stay in the mailbox when too many are kept, until somebody asks", async () => {
+    const { party } = await system(small);
+    const [a, b] = [party(), party({ limit: 3 })];
+    const [from, to] = [a.ipc.entity(), b.ipc.entity()];
+    const sends = Promise.all(Array.from({ length: 30 }, (_, i) => from.send(to.id, 1, i)));
+    await settle();
+    expect(b.ipc.stats().kept).toBe(3);
+    const received: unknown[] = [];
+    for (let i = 0; i < 30; i++) received.push((await to.recv(1)).data);
+    await sends;
+    expect(received).toEqual(Array.from({ length: 30 }, (_, i) => i));
+  });
+});
+
+describe("calls", () => {
+  test("are answered with bytes, values or nothing, each to its caller", async () => {
+    const { a, from, to } = await pair();
+    to.serve(({ data }) => data);
+    const other = a.ipc.entity();
+    const values = Array.from({ length: 300 }, (_, i) => (i % 3 === 0 ? undefined : { i, big: "x".repeat(i) }));
+    const answers = await Promise.all(values.map((value, i) => (i % 2 ? from : other).call(to.id, 1, value)));
+    expect(answers.map(({ data }) => data)).toEqual(values);
+    expect(answers[0]!.from).toBe(to.id);
+    expect(a.ipc.stats().pendingCalls).toBe(0);
+    expect(a.heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
+  });
+
+  test("may be answered late, in another order, by recv", async () => {
+    const { from, to } = await pair();
+    const answers = [1, 2, 3].map((i) => from.call(to.id, i));
+    const calls = [await to.recv(3), await to.recv(1), await to.recv(2)] as IncomingCall[];
+    for (const call of calls) await call.reply(call.type * 10);
+    expect((await Promise.all(answers)).map(({ data }) => data)).toEqual([10, 20, 30]);
+  });
+
+  test("reject with the server's error: message, name, code, stack and cause", async () => {
+    const { from, to } = await pair();
+    to.serve(({ type }) => {
+      if (type === 1) throw Object.assign(new RangeError("too far", { cause: new Error("why") }), { code: "E_FAR" });
+      if (type === 2) return Promise.reject("a text");
+      return () => "a function";
+    });
+    const error = (await from.call(to.id, 1).catch((e: unknown) => e)) as RangeError & { code: string };
+    expect(error).toBeInstanceOf(RangeError);
+    expect([error.message, error.code, (error.cause as Error).message]).toEqual(["too far", "E_FAR", "why"]);
+    expect(error.stack).toContain("messages.test.ts");
+    await expect(from.call(to.id, 2)).rejects.toBe("a text");
+    await expect(from.call(to.id, 3)).rejects.toMatchObject({ code: "ERR_VDSO_NOT_CLONABLE" });
+  });
+
+  test("time out and are aborted; the server learns of it, and its late answer does no harm", async () => {
+    const { a, b, from, to } = await pair();
+    const calls: IncomingCall[] = [];
+    to.serve((message) => {
+      calls.push(message as IncomingCall);
+      return new Promise(() => undefined);
+    });
+    const abort = new AbortController();
+    const aborted = from.call(to.id, 1, "x", { signal: abort.signal });
+    await expectCode("ERR_VDSO_TIMEOUT", () => from.call(to.id, 2, "x", { timeoutMs: 1 }));
+    abort.abort(new Error("no more"));
+    await expect(aborted).rejects.toThrow("no more");
+    await settle();
+    expect(calls.map(({ signal }) => signal.aborted)).toEqual([true, true]);
+    expect(calls[0]!.signal.reason).toMatchObject({ code: "ERR_VDSO_CANCELLED" });
+    await calls[0]!.reply(new Uint8Array(1000));
+    expect(b.ipc.stats().orphanedReplies).toBe(1);
+    expect(a.ipc.stats()).toMatchObject({ pendingCalls: 0, strayReplies: 0 });
+    expect(a.heap.stats().ownedBlocks).toBe(0);
+    await expect(from.call(to.id, 1, "x", { signal: AbortSignal.abort(new Error("before")) })).rejects.toThrow(
+      "before",
+    );
+  });
+
+  test("have one answer: the second is refused where it is given", async () => {
+    const { from, to } = await pair();
+    const answer = from.call(to.id, 1);
+    const call = (await to.recv(1)) as IncomingCall;
+    await call.reply(1);
+    await expectCode("ERR_VDSO_ANSWERED", () => call.reply(2));
+    await expectCode("ERR_VDSO_ANSWERED", () => call.fail(new Error("late")));
+    await expectCode("ERR_VDSO_ANSWERED", () => call.answer(2));
+    expect((await answer).data).toBe(1);
+  });
+
+  test("reject at once when the server closes, before, during or after they arrive", async () => {
+    const { b, from, to } = await pair();
+    const waiting = [from.call(to.id, 1), from.call(to.id, 2)];
+    await to.recv(1);
+    to.close();
+    for (const call of waiting) await expectCode("ERR_VDSO_NO_ENTITY", () => call);
+    await expectCode("ERR_VDSO_NO_ENTITY", () => from.call(to.id, 1));
+    const next = b.ipc.entity();
+    const last = [from.call(next.id, 1), from.call(next.id, 2)];
+    await next.recv(1);
+    const unread = from.call(next.id, 3);
+    b.ipc.close();
+    for (const call of [...last, unread]) await expectCode("ERR_VDSO_NO_ENTITY", () => call);
+    await expectCode("ERR_VDSO_PEER_GONE", () => from.call(next.id, 1));
+  });
+
+  test("reject at once when the server's process dies, also those that wait for room", async () => {
+    const { party } = await system(small);
+    const [a, b] = [party(), party({ delivery: "polling" })];
+    const [from, to] = [a.ipc.entity(), b.ipc.entity()];
+    const calls = Array.from({ length: 12 }, () => from.call(to.id, 1, new Uint8Array(500)));
+    const sends = Array.from({ length: 3 }, () => from.send(to.id, 1, new Uint8Array(500)));
+    await settle();
+    b.die();
+    for (const waiting of [...calls, ...sends]) await expectCode("ERR_VDSO_PEER_GONE", () => waiting);
+    expect(a.ipc.stats()).toMatchObject({ pendingCalls: 0, waitingToSend: 0 });
+    expect(a.heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
+  });
+
+  test("of a caller that died are told so; what it had sent on the way is freed", async () => {
+    const { a, b, from, to } = await pair();
+    const call = from.call(to.id, 1);
+    call.catch(() => undefined);
+    const incoming = (await to.recv(1)) as IncomingCall;
+    // Sent to b in a message that never was.
+    a.heap.loan(1000).transfer(b.pid);
+    a.die();
+    const { signal } = incoming;
+    await new Promise((resolve) => (signal.aborted ? resolve(0) : signal.addEventListener("abort", resolve)));
+    await settle();
+    expect(b.heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
+    await incoming.reply("too late");
+    expect(b.ipc.stats().orphanedReplies).toBe(1);
+  });
+
+  test("reject when their own entity closes", async () => {
+    const { from, to } = await pair();
+    const call = from.call(to.id, 1);
+    const waiting = from.recv(1);
+    const incoming = (await to.recv(1)) as IncomingCall;
+    from.close();
+    await expectCode("ERR_VDSO_CLOSED", () => call);
+    await expectCode("ERR_VDSO_CLOSED", () => waiting);
+    await settle();
+    expect(incoming.signal.aborted).toBe(true);
+  });
+});
+
+describe("streams", () => {
+  test("bring many answers to one call, no more at once than there is room for", async () => {
+    const { from, to } = await pair();
+    let made = 0;
+    to.serve(async function* ({ data }) {
+      for (let i = 0; i < (data as number); i++) {
+        made++;
+        yield { i };
+      }
+    } as (message: Message) => AsyncIterable<unknown>);
+    const stream = from.stream(to.id, 1, 1000, { window: 8 });
+    await settle();
+    expect(made).toBeLessThanOrEqual(9);
+    let next = 0;
+    for await (const { data } of stream) {
+      expect(data).toEqual({ i: next++ });
+      expect(made).toBeLessThanOrEqual(next + 9);
+    }
+    expect(next).toBe(1000);
+  });
+
+  test("end early when the reader leaves, and with the server's error", async () => {
+    const { a, from, to } = await pair();
+    let ended = false;
+    to.serve(async function* ({ type }) {
+      try {
+        for (let i = 0; ; i++) {
+          if (type === 2 && i === 3) throw new Error("third");
+          yield new Uint8Array(100);
+        }
+      } finally {
+        ended = true;
+      }
+    } as (message: Message) => AsyncIterable<unknown>);
+    for await (const message of from.stream(to.id, 1, 0, { window: 2 })) {
+      message[Symbol.dispose]();
+      break;
+    }
+    await settle();
+    expect(ended).toBe(true);
+    let count = 0;
+    const failing = async () => {
+      for await (const message of from.stream(to.id, 2)) {
+        message[Symbol.dispose]();
+        count++;
+      }
+    };
+    await expect(failing()).rejects.toThrow("third");
+    expect(count).toBe(3);
+    expect(a.ipc.stats().pendingCalls).toBe(0);
+    await settle();
+    expect(a.heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
+  });
+
+  test("fail when the server dies, and are refused to callers that want one answer", async () => {
+    const { b, from, to } = await pair();
+    const stream = from.stream(to.id, 1);
+    const call = (await to.recv(1)) as IncomingCall;
+    await call.answer("first");
+    expect((await stream.next()).value?.data).toBe("first");
+    b.die();
+    await expectCode("ERR_VDSO_PEER_GONE", () => stream.next());
+    expect(await stream.next()).toEqual({ done: true, value: undefined });
+    await expectCode("ERR_VDSO_ARGUMENT", () => from.stream(to.id, 1, 0, { window: 0 }));
+  });
+});
+
+describe("names", () => {
+  test("are found, waited for, refused a second time, and end with their process", async () => {
+    const { a, b, from, to } = await pair();
+    expect(a.ipc.lookup("server")).toBeUndefined();
+    const found = a.ipc.whenNamed("server");
+    await b.ipc.register("server", to);
+    expect(await found).toBe(to.id);
+    expect(a.ipc.lookup("server")).toBe(to.id);
+    await expectCode("ERR_VDSO_NAME_TAKEN", () => a.ipc.register("server", from));
+    await expectCode("ERR_VDSO_NOT_OWNER", () => a.ipc.unregister("server"));
+    b.die();
+    expect(a.ipc.lookup("server")).toBeUndefined();
+    await a.ipc.register("server", from);
+    a.ipc.unregister("server");
+    await expectCode("ERR_VDSO_NO_NAME", () => a.ipc.unregister("server"));
+    await expectCode("ERR_VDSO_TIMEOUT", () => a.ipc.whenNamed("server", { timeoutMs: 1 }));
+    for (const name of ["", "x".repeat(65)]) {
+      await expectCode("ERR_VDSO_ARGUMENT", () => a.ipc.register(name, from));
+      await expectCode("ERR_VDSO_ARGUMENT", () => a.ipc.whenNamed(name));
+    }
+    const long = "\u{1F600}".repeat(32);
+    await a.ipc.register(long, from);
+    expect(a.ipc.lookup(long)).toBe(from.id);
+  });
+});

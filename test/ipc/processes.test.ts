@@ -1,0 +1,95 @@
+/** In real processes. */
+import { expect, onTestFinished, test } from "vitest";
+import vheap from "../../generated/vheap/vheap.js";
+import vnames from "../../generated/vnames/vnames.js";
+import vqueue from "../../generated/vqueue/vqueue.js";
+import { Kernel } from "../../runtime/index.ts";
+import { Heap } from "../../runtime/ipc/heap.ts";
+import { Ipc } from "../../runtime/ipc/ipc.ts";
+import { expectCode } from "../expect-code.ts";
+import type { Tally } from "./fixtures/ipc-process.ts";
+
+const url = new URL("./fixtures/ipc-process.ts", import.meta.url);
+
+async function boot() {
+  const kernel = await Kernel.boot({ vdsos: [vqueue, vheap, vnames], log: () => undefined });
+  onTestFinished(() => kernel.shutdown({ timeoutMs: 0 }));
+  const heap = new Heap(kernel.attach(vheap));
+  const ipc = new Ipc({ queues: kernel.attach(vqueue), heap, names: kernel.attach(vnames) });
+  onTestFinished(() => ipc.close());
+
+  const serve = (name: string) => kernel.spawn(url, { data: { role: "server", servers: [name] } });
+  async function run(servers: readonly string[], coroutines: number, calls: number) {
+    const { port1, port2 } = new MessageChannel();
+    const tally = new Promise<Tally>((resolve) => port1.addEventListener("message", ({ data }) => resolve(data)));
+    port1.start();
+    const data = { role: "client", servers, coroutines, calls, port: port2 };
+    const process = await kernel.spawn(url, { data, transfer: [port2] });
+    const result = Promise.all([tally, process.exited]);
+    return result.then(([found, { reason }]) => {
+      port1.close();
+      expect(reason).toBe("return");
+      return found;
+    });
+  }
+  return { kernel, ipc, heap, serve, run };
+}
+
+test("1000 coroutines call one server 10 times each, and every process ends when nothing is pending", async () => {
+  const { ipc, heap, serve, run } = await boot();
+  const server = await serve("one");
+  expect(await run(["one"], 1000, 10)).toEqual({ answered: 10_000, rejected: 0, wrong: 0, strayReplies: 0 });
+  await ipc.entity().send(await ipc.whenNamed("one"), 9);
+  expect((await server.exited).reason).toBe("return");
+  expect(heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
+});
+
+test("4 clients call 4 servers", async () => {
+  const { serve, run } = await boot();
+  const names = ["a", "b", "c", "d"];
+  await Promise.all(names.map(serve));
+  const tallies = await Promise.all(names.map(() => run(names, 100, 10)));
+  expect(tallies).toEqual(names.map(() => ({ answered: 1000, rejected: 0, wrong: 0, strayReplies: 0 })));
+});
+
+test("calls to a server that is killed again and again are answered or rejected; none hangs, no memory is lost", async () => {
+  const { kernel, heap, serve, run } = await boot();
+  let [killing, kills] = [true, 0];
+  const killer = (async () => {
+    while (killing) {
+      const server = await serve("mortal");
+      await new Promise((resolve) => setTimeout(resolve, 20 + kills * 10));
+      if (!killing) return;
+      await kernel.kill(server.pid);
+      kills++;
+    }
+  })();
+  const tallies = await Promise.all([run(["mortal"], 200, 20), run(["mortal"], 200, 20)]);
+  killing = false;
+  await killer;
+  for (const { answered, rejected, wrong } of tallies) {
+    expect(answered + rejected).toBe(4000);
+    expect(wrong).toBe(0);
+  }
+  expect(kills).toBeGreaterThan(0);
+  for (const { pid } of kernel.processes()) await kernel.kill(pid);
+  expect(heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
+});
+
+test("a thread that blocks calls, receives and waits for names as well as one that does not", async () => {
+  const { kernel, ipc, serve } = await boot();
+  const server = await serve("one");
+  const client = ipc.entity();
+  const id = ipc.whenNamedSync("one", { timeoutMs: 60_000 });
+  for (let n = 0; n < 200; n++) {
+    using answer = client.callSync(id, 1, { n, pad: "x".repeat(n) }, { timeoutMs: 60_000 });
+    expect(answer.data).toEqual({ n: n * 2, pad: "x".repeat(n) });
+  }
+  await client.send(client.id, 5, "kept");
+  expect(client.recvSync(5).data).toBe("kept");
+  await expectCode("ERR_VDSO_TIMEOUT", () => client.recvSync(5, { timeoutMs: 1 }));
+  await expectCode("ERR_VDSO_TIMEOUT", () => ipc.whenNamedSync("two", { timeoutMs: 1 }));
+  await expectCode("ERR_VDSO_TIMEOUT", () => client.callSync(client.id, 6, undefined, { timeoutMs: 1 }));
+  await kernel.kill(server.pid);
+  await expectCode("ERR_VDSO_PEER_GONE", () => client.callSync(id, 1, { n: 1, pad: "" }));
+});

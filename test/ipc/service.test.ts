@@ -1,0 +1,158 @@
+import { expect, test } from "vitest";
+import { connect, expose } from "../../runtime/ipc/service.ts";
+import { expectCode } from "../expect-code.ts";
+import { settle, system } from "./system.ts";
+
+class Calculator {
+  readonly log: string[] = [];
+  #total = 0;
+
+  add(...numbers: number[]): number {
+    for (const number of numbers) this.#total += number;
+    return this.#total;
+  }
+
+  async fail(): Promise<never> {
+    throw Object.assign(new TypeError("on purpose"), { code: "E_PURPOSE" });
+  }
+
+  async *count(to: number): AsyncGenerator<{ n: number }> {
+    try {
+      for (let n = 1; n <= to; n++) yield { n };
+    } finally {
+      this.log.push("count ended");
+    }
+  }
+
+  async each(items: readonly string[], visit: (item: string, index: number) => unknown): Promise<unknown[]> {
+    const results: unknown[] = [];
+    for (const [index, item] of items.entries()) results.push(await visit(item, index));
+    return results;
+  }
+
+  forever(signal: AbortSignal): Promise<never> {
+    return new Promise((_, reject) => {
+      signal.addEventListener("abort", () => {
+        this.log.push(`aborted: ${signal.reason}`);
+        reject(signal.reason);
+      });
+    });
+  }
+
+  counter(): { next: () => number; sum: (from: () => number) => Promise<number> } {
+    let n = 0;
+    return { next: () => ++n, sum: async (from) => n + (await from()) };
+  }
+
+  private = "not a function";
+}
+
+async function connected() {
+  const { party } = await system();
+  const [server, client] = [party(), party()];
+  const api = new Calculator();
+  const service = await expose(server.ipc, "calculator", api);
+  const remote = await connect<Calculator>(client.ipc, "calculator");
+  return { server, client, api, service, remote, party };
+}
+
+test("functions are called with their object, in order, and return copies", async () => {
+  const { remote } = await connected();
+  const sums = await Promise.all([remote.add(1), remote.add(2, 3), remote.add()]);
+  expect(sums).toEqual([1, 6, 6]);
+});
+
+test("errors come with name, code and the server's stack; the connection goes on", async () => {
+  const { remote } = await connected();
+  const error = (await remote.fail().catch((e: unknown) => e)) as TypeError & { code: string };
+  expect([error.constructor, error.message, error.code]).toEqual([TypeError, "on purpose", "E_PURPOSE"]);
+  expect(error.stack).toContain("Calculator.fail");
+  expect(await remote.add(1)).toBe(1);
+});
+
+test("what is not offered cannot be called", async () => {
+  const { remote } = await connected();
+  const all = remote as unknown as Record<string, () => Promise<unknown>>;
+  for (const name of ["missing", "private", "constructor", "toString", "__proto__", "hasOwnProperty"]) {
+    await expectCode("ERR_VDSO_NO_METHOD", () => all[name]!());
+  }
+});
+
+test("results come one by one, and stop when the reader leaves", async () => {
+  const { remote, api } = await connected();
+  const seen: number[] = [];
+  for await (const { n } of remote.count(100)) seen.push(n);
+  expect(seen).toEqual(Array.from({ length: 100 }, (_, i) => i + 1));
+  for await (const { n } of remote.count(1_000_000)) if (n === 3) break;
+  await settle();
+  expect(api.log).toEqual(["count ended", "count ended"]);
+  await expectCode("ERR_VDSO_STREAM", () => remote.count(2));
+});
+
+test("callbacks run where they were made, and their results and errors come back", async () => {
+  const { remote } = await connected();
+  const here: string[] = [];
+  const results = await remote.each(["a", "b"], (item, index) => {
+    here.push(item);
+    return `${item}${index}`;
+  });
+  expect([here, results]).toEqual([
+    ["a", "b"],
+    ["a0", "b1"],
+  ]);
+  const refuse = () => Promise.reject(new RangeError("not this one"));
+  await expect(remote.each(["a"], refuse)).rejects.toThrow(new RangeError("not this one"));
+});
+
+test("functions in results can be called, and passed back to where they came from", async () => {
+  const { remote } = await connected();
+  const counter = await remote.counter();
+  expect(await counter.next()).toBe(1);
+  expect(await counter.sum(() => 10)).toBe(11);
+  expect(await counter.sum(counter.next)).toBe(3);
+});
+
+test("a signal aborts both sides with its reason", async () => {
+  const { remote, api } = await connected();
+  const abort = new AbortController();
+  const call = remote.forever(abort.signal);
+  await settle();
+  abort.abort(new Error("enough"));
+  await expect(call).rejects.toThrow("enough");
+  await settle();
+  expect(api.log).toHaveLength(1);
+  await expect(remote.forever(AbortSignal.abort(new Error("before")))).rejects.toThrow("before");
+});
+
+test("calls reject when the server goes, and reach the next that has the name", async () => {
+  const { server, remote, party } = await connected();
+  const call = remote.forever(new AbortController().signal);
+  await settle();
+  server.die();
+  await expectCode("ERR_VDSO_PEER_GONE", () => call);
+  await expectCode("ERR_VDSO_PEER_GONE", () => remote.add(1));
+  const service = await expose(party().ipc, "calculator", new Calculator());
+  expect(await remote.add(5)).toBe(5);
+  service[Symbol.dispose]();
+  await expectCode("ERR_VDSO_NO_ENTITY", () => remote.add(1));
+});
+
+test("an argument that cannot be sent rejects with its path, and nothing is called", async () => {
+  const { remote } = await connected();
+  const { message } = await expectCode("ERR_VDSO_NOT_CLONABLE", () =>
+    remote.add(1, { deep: [Symbol("x")] } as unknown as number),
+  );
+  expect(message).toContain("value[1][1].deep[0]");
+  expect(await remote.add()).toBe(0);
+});
+
+test("types are inferred from the service's", async () => {
+  const { remote } = await connected();
+  const sum: Promise<number> = remote.add(1);
+  // @ts-expect-error: a number is wanted.
+  const wrong = remote.add("1");
+  // @ts-expect-error: no function.
+  const missing: unknown = remote.private;
+  await Promise.all([sum, wrong]);
+  expect(missing).toBeTypeOf("function");
+});
