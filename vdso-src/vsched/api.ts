@@ -388,9 +388,11 @@ export function taskStats(id: u32): TaskStats {
  * The running task announces that it waits for somebody to {@link unblock} it; a wait with a deadline is a sleep.
  *
  * @param deadlineUs - 0: none
+ * @returns 2 announced, see {@link block}
  */
 export function prepareWait(deadlineUs: f64 = 0): i32 {
-  return wait.beginWait(wait.OUTSIDE, deadlineOf(deadlineUs));
+  const begun = wait.beginWait(wait.OUTSIDE, deadlineOf(deadlineUs));
+  return begun == 0 ? WAIT : begun;
 }
 
 /** Takes the announcement back. */
@@ -412,7 +414,7 @@ export function block(): i32 {
  */
 export function unblock(id: u32, target: i32 = -1, resched: bool = false): i32 {
   if (target >= <i32>CPUS || (target >= 0 && !cpu.isLive(cpuAt(target)))) return Failure.NoCpu;
-  for (let round: u32 = 0; round < 8; round++) {
+  for (let round: u32 = 0; round < 64; round++) {
     const word = find(id);
     if (word == 0) return Failure.Stale;
     if (!waits(word)) return 0;

@@ -52,7 +52,7 @@ export const WAIT_CELLS: u32 = config.range("WAIT_CELLS", 15, 1, 255);
 /** Joiners of a task that are found without looking through the task table. */
 export const JOIN_CELLS: u32 = config.range("JOIN_CELLS", 3, 1, 15);
 /** Bytes of a task for its arguments, and after its exit for its result. */
-export const DATA_BYTES: u32 = config.range("DATA_BYTES", 192, 0, 4096);
+export const DATA_BYTES: u32 = config.range("DATA_BYTES", 192, 8, 4096);
 /** Entries of the trace ring. */
 export const TRACE_LEN: u32 = config.powerOfTwo("TRACE_LEN", 4096);
 /** Levels of strict priority; 0 runs first. */

@@ -97,10 +97,10 @@ export function isOver(task: Task, number: u32, waiting: bool, key: u64): bool {
   return vruntimeIn(task, number) > key + shared.granularity.load();
 }
 
-/** The running task gives up its CPU: to the back, but to the front if it was preempted within its slice. */
+/** The running task gives up its CPU: to the back of its equals, but to the front if it was preempted within its slice. CFS has no places, only times. */
 export function requeue(task: Task, preempted: bool): void {
   const slice = task.slice.load();
-  if (preempted && slice > 0) {
+  if (preempted && slice > 0 && shared.policy.load() != Policy.Cfs) {
     task.order.store(--front);
     return;
   }

@@ -115,7 +115,7 @@ export function cancel(id: u32): i32 {
   const index = indexOf(id);
   if (find(id) == 0) return Failure.Stale;
   taskAt(index).cancelled.store(1);
-  for (let round: u32 = 0; round < 8; round++) {
+  for (let round: u32 = 0; round < 64; round++) {
     // SYNC cancel: wished first, looked second; pairs with `cancel` in beginWait().
     const word = find(id);
     if (word == 0) return Failure.Stale;

@@ -25,15 +25,23 @@ export function expire(): u32 {
   while (sizeOf(TIMERS) != 0) {
     const index = firstOf(TIMERS);
     const deadline = firstKey(TIMERS);
-    const word = wordAt(index).load();
-    const good = waits(word) && taskAt(index).deadline.load() == deadline;
-    if (good && deadline > now) break;
+    if (deadline > now && waits(wordAt(index).load()) && taskAt(index).deadline.load() == deadline) break;
     removeFirst(TIMERS);
     changed = true;
-    if (good && wake(index, word, Why.TimedOut)) count++;
+    if (deadline <= now && timeOut(index, deadline)) count++;
   }
   if (changed) cpuAt(me).nextDeadline.store(sizeOf(TIMERS) == 0 ? NEVER : firstKey(TIMERS));
   return count;
+}
+
+/** Ends a wait with this deadline. Each round but the first: the waiter has just let go of its CPU, or was moved to another queue. */
+function timeOut(index: u32, deadline: u64): bool {
+  for (let round: u32 = 0; round < 64; round++) {
+    const word = wordAt(index).load();
+    if (!waits(word) || taskAt(index).deadline.load() != deadline) return false;
+    if (wake(index, word, Why.TimedOut)) return true;
+  }
+  return false;
 }
 
 /** Does the same for CPUs that are late, and for those that are gone. @returns how many */
@@ -47,7 +55,7 @@ export function expireOthers(): u32 {
     const deadline = taskAt(index).deadline.load();
     if (deadline == 0) continue;
     if (deadline > now) least = min(least, deadline);
-    else if (wake(index, word, Why.TimedOut)) count++;
+    else if (timeOut(index, deadline)) count++;
   }
   lowerOrphanDeadline(least);
   return count;

@@ -247,7 +247,7 @@ export function notifyAll(target: u64, why: Why = Why.Notified): u32 {
 
 /** Ends a task's wait for a target. Repeats while the task moves between Blocking and Blocked. */
 export function endWaitFor(index: u32, id: u32, target: u64, why: Why): bool {
-  for (let round: u32 = 0; round < 8; round++) {
+  for (let round: u32 = 0; round < 64; round++) {
     const word = find(id);
     if (word == 0 || !isWaitingFor(index, word, target)) return false;
     if (wake(index, word, why)) return true;
@@ -281,7 +281,7 @@ export function requeue(from: u64, to: u64, count: u32): u32 {
 
 /** Who found the waiter in its first queue just before fails after this; if it succeeded before, the waiter was notified and not moved. */
 function settle(index: u32, id: u32, wait: u64): bool {
-  for (let round: u32 = 0; round < 8; round++) {
+  for (let round: u32 = 0; round < 64; round++) {
     const word = find(id);
     if (word == 0 || !waits(word) || taskAt(index).waitsFor.load() != wait) return false;
     if (restamp(index, word) != 0) return true;
