@@ -249,7 +249,7 @@ export function charge(): void {
   const elapsed = now - chargedUntil;
   chargedUntil = now;
   task.runTime.store(task.runTime.load() + elapsed);
-  policy.charge(task, me, elapsed);
+  policy.charge(task, cpuAt(me), me, elapsed, sizeOf(READY) == 0 ? NEVER : firstKey(READY));
 }
 
 /** One tick of the clock for the running task. @returns should it give up its CPU? */

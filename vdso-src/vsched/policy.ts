@@ -73,11 +73,15 @@ export function begin(task: Task, cpu: Cpu, number: u32, key: u64): void {
   if (key > cpu.minVruntime.load()) cpu.minVruntime.store(key);
 }
 
-/** A task has run for so many microseconds. */
-export function charge(task: Task, number: u32, elapsed: u64): void {
+/** A task has run for so many microseconds. `waiting`: the first key of those that wait here. */
+export function charge(task: Task, cpu: Cpu, number: u32, elapsed: u64, waiting: u64): void {
   if (shared.policy.load() != Policy.Cfs) return;
   const ran = (elapsed << 20) / weightOf(task.priority.load());
-  task.vruntime.store((<u64>number << TIME_BITS) | ((vruntimeIn(task, number) + ran) & TIME_MASK));
+  const vruntime = (vruntimeIn(task, number) + ran) & TIME_MASK;
+  task.vruntime.store((<u64>number << TIME_BITS) | vruntime);
+  // Also while nothing else is picked: who comes back after a long sleep is measured against those who ran.
+  const least = min(vruntime, waiting);
+  if (least > cpu.minVruntime.load()) cpu.minVruntime.store(least);
 }
 
 /** Has the running task run long enough? `waiting`: are others ready here, the first with this key? */
