@@ -14,6 +14,8 @@ import { image } from "../test/check/images.ts";
 import type { Group, Measure } from "./group.ts";
 import { imageBytes } from "./package.ts";
 
+const ROUNDS = 4;
+
 const pushes = (...items: bigint[]): ThreadBody =>
   function* (t) {
     for (const item of items) yield* t.until("tryPush", [item], (done) => done === true);
@@ -28,11 +30,15 @@ const small = { p0: pushes(10n, 11n), p1: pushes(20n, 21n), c0: pops(2), c1: pop
 /** 1.7 million states. */
 const large = { p0: pushes(10n, 11n), p1: pushes(20n, 21n), p2: pushes(30n), c0: pops(3), c1: pops(2) };
 
-/** Checks once to warm the code, and once more to measure. */
+/** The best of several rounds: the first one warms the code, and what else the machine does only makes a round slower. */
 async function measured(spec: Pick<CheckSpec, "threads" | "strategy">): Promise<CheckResult> {
   const { image: bytes } = await image("queue");
-  await check({ ...spec, image: bytes });
-  return await check({ ...spec, image: bytes });
+  let best = await check({ ...spec, image: bytes });
+  for (let round = 1; round < ROUNDS; round++) {
+    const result = await check({ ...spec, image: bytes });
+    if (result.ms < best.ms) best = result;
+  }
+  return best;
 }
 
 const schedulesPerSecond =

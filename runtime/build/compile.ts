@@ -16,7 +16,7 @@ import type { Diagnostic } from "./diagnostics.ts";
 import { diagnosticAt } from "./diagnostics.ts";
 import type { asc } from "./dialect/asc.ts";
 import { tables } from "./dialect/asc.ts";
-import { hookCompiler } from "./dialect/compiler-hooks.ts";
+import { COMPILER_FAILED, hookCompiler } from "./dialect/compiler-hooks.ts";
 import { type Dialect, lower } from "./dialect/dialect.ts";
 import { explain } from "./dialect/explain.ts";
 import { collectExports, type Docs, type Exports } from "./dialect/exports.ts";
@@ -28,6 +28,9 @@ import { BUILDER } from "./version.ts";
 const ENTRY = "api.ts";
 /** "Only variables, functions and enums become WebAssembly module exports": for classes that are types of the API, as they should be. */
 const ONLY_FUNCTIONS_EXPORTED = 235;
+/** Left over where the dialect has refused something. */
+const ECHO = /^Cannot find name '(vvarRoot|config|panic|log)'/;
+const MISSING_PROPERTY = /^Property '(\w+)' does not exist/;
 const OUTPUT = { wasm: "image.wasm", wat: "image.wat", map: "image.wasm.map" } as const;
 /** Private memory left for what functions make. */
 const HEAP_BYTES = 8192;
@@ -153,7 +156,9 @@ class Run {
   }
 
   private afterCompile(module: binaryen.Module): void {
-    if (this.dialect === undefined || this.dialect.tree.diagnostics.length > 0) return;
+    // Thrown, it ends the run; what is wrong has been noted.
+    if (this.dialect === undefined || this.dialect.tree.diagnostics.length > 0)
+      throw new Error("errors in the sources");
     const bytes = heapBase(module) + this.dialect.privateBytes + HEAP_BYTES;
     this.pagesWanted = Math.max(this.pagesWanted, Math.ceil(bytes / PAGE_BYTES));
     const names = this.exports?.functions.map(({ name }) => name) ?? [];
@@ -168,19 +173,25 @@ class Run {
     const all = [...own];
     for (const message of this.messages) {
       if (message.category < tables.DiagnosticCategory.Warning || message.code === ONLY_FUNCTIONS_EXPORTED) continue;
+      if (message.message.includes(COMPILER_FAILED)) continue;
       const severity = message.category === tables.DiagnosticCategory.Error ? "error" : "warning";
       const diagnostic = this.describe(message, severity);
+      if (own.length > 0 && ECHO.test(diagnostic.message)) continue;
+      const property = MISSING_PROPERTY.exec(diagnostic.message)?.[1];
+      if (property !== undefined && this.dialect?.tree.refusedMembers.has(property)) continue;
       if (!said.has(`${diagnostic.file}:${diagnostic.line}`) || diagnostic.line === 0) all.push(diagnostic);
     }
-    return all.sort((a, b) => (a.file === b.file ? a.line - b.line || a.column - b.column : a.file < b.file ? -1 : 1));
+    return withoutEchoes(all).sort((a, b) =>
+      a.file === b.file ? a.line - b.line || a.column - b.column : a.file < b.file ? -1 : 1,
+    );
   }
 
   private describe(message: CompilerMessage, severity: Diagnostic["severity"]): Diagnostic {
-    const { text: explained, help } = explain(message.code, message.message);
     const code = message.code < 1000 ? `AS${message.code}` : `TS${message.code}`;
     const file = message.range?.source?.normalizedPath;
     const text =
       file === undefined ? undefined : (this.texts.get(file) ?? libraryFiles[file.replace(/^~lib\/|\.ts$/g, "")]);
+    const { text: explained, help } = explain(message.code, message.message, text?.slice(message.range?.start) ?? "");
     if (file !== undefined && text !== undefined && message.range) {
       const { start, end } = message.range;
       return diagnosticAt({ start, end, source: { normalizedPath: file, text } }, severity, code, explained, help);
@@ -217,6 +228,19 @@ class Run {
       },
     };
   }
+}
+
+/** Of several complaints about the same place the one that helps; of the same, one. */
+function withoutEchoes(diagnostics: readonly Diagnostic[]): Diagnostic[] {
+  const best = new Map<string, Diagnostic>();
+  for (const diagnostic of diagnostics) {
+    const { file, line, column, help } = diagnostic;
+    const place = `${file}:${line}:${column}`;
+    const other = best.get(place);
+    if (other === undefined || line === 0 || (other.help === undefined && help !== undefined))
+      best.set(line === 0 ? diagnostic.message : place, diagnostic);
+  }
+  return [...best.values()];
 }
 
 type CompilerHost = NonNullable<Parameters<typeof main>[1]>;

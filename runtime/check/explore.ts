@@ -84,6 +84,7 @@ class Explorer {
     this.edgeStart.push(this.edges.length);
     let killPoints: readonly KillPoint[] = [];
     if (complete && !this.bounded) killPoints = this.decideGoals();
+    else if (!this.failure && this.deadlocked >= 0) this.failDeadlocked();
     return {
       states: this.states.count,
       transitions: this.transitions,
@@ -231,10 +232,8 @@ class Explorer {
       }
     }
     // A deadlock is told in full: its last state says who sleeps on what.
-    if (this.deadlocked >= 0) {
-      this.load(this.deadlocked);
-      this.fail(judge.deadlock(this.cursor)!, this.deadlocked);
-    } else if (firstBad >= 0) {
+    if (this.deadlocked >= 0) this.failDeadlocked();
+    else if (firstBad >= 0) {
       // So is a state in which all that is left is spinning; failing that, the first state from which there is no way.
       const resting = this.firstResting(hopeless, firstBad);
       const judgement = resting >= 0 ? judge.resting(this.cursor) : undefined;
@@ -246,6 +245,11 @@ class Explorer {
       }
     }
     return this.killPoints(hopeless);
+  }
+
+  private failDeadlocked(): void {
+    this.load(this.deadlocked);
+    this.fail(this.judge.deadlock(this.cursor)!, this.deadlocked);
   }
 
   /** The first hopeless state in which nobody gets anywhere, left in the cursor; -1 when there is none. */

@@ -14,8 +14,6 @@ export interface Instrumented {
   readonly functionNames: ReadonlyMap<number, string>;
   readonly exportedNames: ReadonlyMap<number, string>;
   readonly mutableGlobals: number;
-  /** Bytes of the instrumented module. */
-  readonly bytes: number;
 }
 
 const cache = new Map<string, Promise<Instrumented>>();
@@ -45,7 +43,7 @@ export async function instrument(image: Uint8Array<ArrayBuffer>, vvarEnd: number
 async function make(image: Uint8Array<ArrayBuffer>, vvarEnd: number): Promise<Instrumented> {
   const outlined = outline(image, Math.ceil(vvarEnd / 0x10000));
   const bytes = await asyncify(outlined.module);
-  return { ...outlined, module: await WebAssembly.compile(bytes), bytes: bytes.length };
+  return { ...outlined, module: await WebAssembly.compile(bytes) };
 }
 
 /** Makes every function that can reach a hook able to leave and to come back. */
@@ -74,6 +72,7 @@ async function asyncify(module: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
   const shrinkLevel = binaryen.getShrinkLevel();
   try {
     if (!work.validate()) throw malformed("the rewritten module does not validate");
+    // Not 0: what Asyncify would then save includes values that nobody reads any more, and states that differ only by those never merge.
     binaryen.setOptimizeLevel(1);
     binaryen.setShrinkLevel(0);
     binaryen.setPassArgument("asyncify-imports", `${HOOK_MODULE}.*`);

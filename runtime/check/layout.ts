@@ -1,6 +1,6 @@
 /** Names for the bytes of a vVAR: from an address to `queues[0].slots[1].turn`, and back from the names in an allow-list. */
 import { VdsoError } from "../errors.ts";
-import { structsOf, VvarDecoder, type VvarStruct } from "../image/decode.ts";
+import { readerOf, structsOf, VvarDecoder, type VvarStruct } from "../image/decode.ts";
 import type { Manifest, Scalar, VvarStruct as StructType, VvarField } from "../image/manifest.ts";
 import { fromBits, HEADER_BYTES, SCALAR_BYTES } from "../image/scalars.ts";
 import { parseVvarType } from "../image/types.ts";
@@ -129,7 +129,7 @@ export class VvarLayout {
 
   /** The vVAR as JavaScript values, each field decoded when it is looked at. */
   decode(bytes: Uint8Array): VvarStruct {
-    return this.decoder.decodeRoot(bytes);
+    return this.decoder.decodeRoot(readerOf(bytes));
   }
 }
 

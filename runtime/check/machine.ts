@@ -83,7 +83,8 @@ export class Machine {
     this.history = options.history ? width++ : -1;
     this.width = width;
     this.initial = new Int32Array(width);
-    for (let thread = 0; thread < this.count; thread++) {
+    // The reaper first: a thread may be dead before its first access.
+    for (let thread = this.count - 1; thread >= 0; thread--) {
       this.initial[thread] = threads.begin(thread, Logs.EMPTY);
       // Calls that need no access end before the first step.
       this.note(this.initial, thread, threads.attempts);

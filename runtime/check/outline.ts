@@ -11,8 +11,10 @@
  * The memory import disappears, so an access that had been missed would not validate. Loops get a counter, so that one that never touches the
  * vVAR ends in an error instead of never. Mutable globals are exported: they are private state of a thread.
  */
+
+import { Reader, sections } from "../image/sections.ts";
 import { type AccessForm, type AccessSite, ATOMIC_ACCESSES, Bulk, Kind, PLAIN_ACCESSES } from "./accesses.ts";
-import { ByteReader, ByteWriter, readSections, SectionId, unsupported, ValueType, writeModule } from "./wasm-binary.ts";
+import { ByteWriter, SectionId, unsupported, ValueType, writeModule } from "./wasm-binary.ts";
 
 const { i32, i64 } = ValueType;
 /** Hooks in the order of their imports: name, parameters, result. The last parameter is the site. */
@@ -81,12 +83,12 @@ class Outliner {
   }
 
   run(): Outlined {
-    const sections = readSections(this.image);
-    const reader = (id: number): ByteReader | undefined => {
-      const found = sections.find((section) => section.id === id);
-      return found && new ByteReader(this.image, found.from, found.to);
+    const all = [...sections(this.image)];
+    const reader = (id: number): Reader | undefined => {
+      const found = all.find((section) => section.id === id);
+      return found && new Reader(this.image, found.start, found.end);
     };
-    for (const section of sections) if (section.id === SectionId.custom) this.readCustom(section.from, section.to);
+    for (const section of all) if (section.id === SectionId.custom) this.readCustom(section.start, section.end);
 
     // Types and imports decide every later index, so they are read before anything is written; the rest is in the order of the format.
     const types = this.rewriteTypes(reader(SectionId.type));
@@ -100,8 +102,8 @@ class Outliner {
       if (content) output.push({ id, content });
     };
     const copy = (id: number): Uint8Array | undefined => {
-      const found = sections.find((section) => section.id === id);
-      return found && this.image.subarray(found.from, found.to);
+      const found = all.find((section) => section.id === id);
+      return found && this.image.subarray(found.start, found.end);
     };
     add(SectionId.function, copy(SectionId.function));
     add(SectionId.table, copy(SectionId.table));
@@ -125,10 +127,10 @@ class Outliner {
   }
 
   private readCustom(from: number, to: number): void {
-    const reader = new ByteReader(this.image, from, to);
+    const reader = new Reader(this.image, from, to);
     if (reader.name() !== "name") return;
     while (reader.at < to) {
-      const id = reader.byte();
+      const id = reader.u8();
       const end = reader.u32() + reader.at;
       if (id === 1) {
         for (let count = reader.u32(); count > 0; count--) this.functionNames.set(reader.u32(), reader.name());
@@ -137,7 +139,7 @@ class Outliner {
     }
   }
 
-  private rewriteTypes(reader: ByteReader | undefined): Uint8Array {
+  private rewriteTypes(reader: Reader | undefined): Uint8Array {
     const writer = new ByteWriter();
     this.types = reader?.u32() ?? 0;
     writer.u32(this.types + HOOKS.length);
@@ -150,14 +152,14 @@ class Outliner {
     return writer.take();
   }
 
-  private rewriteImports(reader: ByteReader | undefined): Uint8Array {
+  private rewriteImports(reader: Reader | undefined): Uint8Array {
     const kept = new ByteWriter();
     let count = 0;
     for (let left = reader?.u32() ?? 0; reader && left > 0; left--) {
       const from = reader.at;
       const module = reader.name();
       const name = reader.name();
-      const kind = reader.byte();
+      const kind = reader.u8();
       let keep = true;
       if (kind === 0) {
         reader.skipLeb();
@@ -202,13 +204,13 @@ class Outliner {
     return this.vvar >= 0 && index > this.vvar ? index - 1 : index;
   }
 
-  private rewriteGlobals(reader: ByteReader | undefined): Uint8Array {
+  private rewriteGlobals(reader: Reader | undefined): Uint8Array {
     const writer = new ByteWriter();
     this.definedGlobals = reader?.u32() ?? 0;
     writer.u32(this.definedGlobals + 1);
     for (let index = 0; reader && index < this.definedGlobals; index++) {
-      const type = reader.byte();
-      const mutable = reader.byte() === 1;
+      const type = reader.u8();
+      const mutable = reader.u8() === 1;
       if (mutable) {
         if (type < ValueType.f64 || type > ValueType.i32) {
           throw unsupported(`its mutable global ${index} is neither an integer nor a float`);
@@ -223,14 +225,14 @@ class Outliner {
     return writer.take();
   }
 
-  private rewriteExports(reader: ByteReader | undefined): Uint8Array {
+  private rewriteExports(reader: Reader | undefined): Uint8Array {
     const writer = new ByteWriter();
     const count = reader?.u32() ?? 0;
     const kept = new ByteWriter();
     let exports = 0;
     for (let left = count; reader && left > 0; left--) {
       const name = reader.name();
-      const kind = reader.byte();
+      const kind = reader.u8();
       const index = reader.u32();
       if (kind === 2 && index === this.vvar) continue;
       if (kind === 0) this.exportedNames.set(index, name);
@@ -255,7 +257,7 @@ class Outliner {
     return this.importedGlobals + this.definedGlobals;
   }
 
-  private rewriteElements(reader: ByteReader | undefined): Uint8Array | undefined {
+  private rewriteElements(reader: Reader | undefined): Uint8Array | undefined {
     if (!reader) return undefined;
     const writer = new ByteWriter();
     const count = reader.u32();
@@ -269,7 +271,7 @@ class Outliner {
         if (explicit) writer.u32(reader.u32());
         this.rewriteExpression(reader, writer);
       }
-      if ((passive || explicit) && (flags & 3) !== 0) writer.byte(reader.byte());
+      if ((passive || explicit) && (flags & 3) !== 0) writer.byte(reader.u8());
       const items = reader.u32();
       writer.u32(items);
       for (let item = 0; item < items; item++) {
@@ -280,7 +282,7 @@ class Outliner {
     return writer.take();
   }
 
-  private rewriteData(reader: ByteReader | undefined): Uint8Array | undefined {
+  private rewriteData(reader: Reader | undefined): Uint8Array | undefined {
     if (!reader) return undefined;
     const writer = new ByteWriter();
     const count = reader.u32();
@@ -297,12 +299,12 @@ class Outliner {
       } else writer.u32(1);
       const bytes = reader.u32();
       writer.u32(bytes).bytes(this.image.subarray(reader.at, reader.at + bytes));
-      reader.skip(bytes);
+      reader.take(bytes);
     }
     return writer.take();
   }
 
-  private rewriteCode(reader: ByteReader | undefined): Uint8Array | undefined {
+  private rewriteCode(reader: Reader | undefined): Uint8Array | undefined {
     if (!reader) return undefined;
     const writer = new ByteWriter();
     const count = reader.u32();
@@ -310,7 +312,7 @@ class Outliner {
     for (let index = 0; index < count; index++) {
       const end = reader.u32() + reader.at;
       this.currentFunction = this.importedFunctions + index;
-      const body = new ByteReader(this.image, reader.at, end);
+      const body = new Reader(this.image, reader.at, end);
       writer.sized((inner) => {
         const locals = body.at;
         for (let groups = body.u32(); groups > 0; groups--) {
@@ -326,14 +328,14 @@ class Outliner {
   }
 
   /** A constant expression, up to its `end`. */
-  private rewriteExpression(reader: ByteReader, writer: ByteWriter): void {
+  private rewriteExpression(reader: Reader, writer: ByteWriter): void {
     while (this.rewriteInstruction(reader, writer) !== 0x0b);
   }
 
   /** Rewrites one instruction and returns its opcode. */
-  private rewriteInstruction(reader: ByteReader, writer: ByteWriter): number {
+  private rewriteInstruction(reader: Reader, writer: ByteWriter): number {
     const from = reader.at;
-    const code = reader.byte();
+    const code = reader.u8();
     const verbatim = (): number => {
       writer.bytes(this.image.subarray(from, reader.at));
       return code;
@@ -388,10 +390,10 @@ class Outliner {
         reader.skipLeb();
         return verbatim();
       case 0x43: // f32.const
-        reader.skip(4);
+        reader.take(4);
         return verbatim();
       case 0x44: // f64.const
-        reader.skip(8);
+        reader.take(8);
         return verbatim();
       case 0x0e: // br_table
         for (let left = reader.u32(); left >= 0; left--) reader.skipLeb();
@@ -402,7 +404,7 @@ class Outliner {
       case 0x1f: // try_table
         reader.skipLeb();
         for (let left = reader.u32(); left > 0; left--) {
-          const clause = reader.byte();
+          const clause = reader.u8();
           if (clause < 2) reader.skipLeb();
           reader.skipLeb();
         }
@@ -449,7 +451,7 @@ class Outliner {
     }
   }
 
-  private memoryArgument(reader: ByteReader): { align: number; memory: number; offset: number } {
+  private memoryArgument(reader: Reader): { align: number; memory: number; offset: number } {
     const flags = reader.u32();
     const memory = (flags & 0x40) !== 0 ? reader.u32() : 0;
     return { align: flags & 0x3f, memory, offset: reader.u32() };
@@ -471,7 +473,7 @@ class Outliner {
   }
 
   private rewriteAccess(
-    reader: ByteReader,
+    reader: Reader,
     writer: ByteWriter,
     from: number,
     form: AccessForm,
@@ -508,11 +510,11 @@ class Outliner {
     if (kind !== Kind.store && narrowed) writer.byte(0xad); // i64.extend_i32_u
   }
 
-  private rewriteAtomic(reader: ByteReader, writer: ByteWriter, from: number): void {
+  private rewriteAtomic(reader: Reader, writer: ByteWriter, from: number): void {
     const code = reader.u32();
     if (code === 3) {
       // atomic.fence: every access is sequentially consistent here, so there is nothing to do.
-      reader.skip(1);
+      reader.take(1);
       return;
     }
     const form = ATOMIC_ACCESSES.get(code);
@@ -534,7 +536,7 @@ class Outliner {
     } else throw unsupported(`atomic instruction 0x${code.toString(16)} at byte ${from} is not known here`);
   }
 
-  private rewriteBulk(reader: ByteReader, writer: ByteWriter, from: number): void {
+  private rewriteBulk(reader: Reader, writer: ByteWriter, from: number): void {
     const code = reader.u32();
     const common = { atomic: false, size: 0, offset: 0, position: from };
     if (code === 10) {
@@ -567,7 +569,7 @@ class Outliner {
     writer.bytes(this.image.subarray(from, reader.at));
   }
 
-  private rewriteVector(reader: ByteReader, writer: ByteWriter, from: number): void {
+  private rewriteVector(reader: Reader, writer: ByteWriter, from: number): void {
     const code = reader.u32();
     const laneAccess = code >= 84 && code <= 91;
     if (code <= 11 || laneAccess || code === 92 || code === 93) {
@@ -575,22 +577,22 @@ class Outliner {
       if (argument.memory === this.vvar) throw unsupported(`a 128-bit access to the vVAR at byte ${from}`);
       writer.byte(0xfd).u32(code);
       this.writeMemoryArgument(writer, argument);
-      if (laneAccess) writer.byte(reader.byte());
+      if (laneAccess) writer.byte(reader.u8());
       return;
     }
-    if (code === 12 || code === 13) reader.skip(16);
-    else if (code >= 21 && code <= 34) reader.skip(1);
+    if (code === 12 || code === 13) reader.take(16);
+    else if (code >= 21 && code <= 34) reader.take(1);
     writer.bytes(this.image.subarray(from, reader.at));
   }
 }
 
-function skipLimits(reader: ByteReader): void {
-  const flags = reader.byte();
+function skipLimits(reader: Reader): void {
+  const flags = reader.u8();
   reader.skipLeb();
   if ((flags & 1) !== 0) reader.skipLeb();
 }
 
-function skipValueType(reader: ByteReader): void {
-  const type = reader.byte();
+function skipValueType(reader: Reader): void {
+  const type = reader.u8();
   if (type === 0x63 || type === 0x64) reader.skipLeb();
 }

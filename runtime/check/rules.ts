@@ -6,6 +6,9 @@ import type { Machine } from "./machine.ts";
 import type { CallRecord, CheckState, Goal, SafetyPredicate, ThreadView } from "./spec.ts";
 import { IntList, TripleMap, VectorSet } from "./tables.ts";
 
+/** Most bytes of vVARs that are kept for predicates. */
+const DECODED_BYTES = 1 << 24;
+
 /** Answers that were given for what the threads show alone, or for that together with the vVAR. */
 class Remembered {
   /** By what the threads show: 0 never asked, 1 the vVAR matters, 2 no, 3 yes. */
@@ -125,9 +128,10 @@ export class Rules {
     let decoded = this.decoded.get(shared);
     if (!decoded) {
       const { vvar } = this.machine;
-      decoded = this.layout.decode(vvar.readBytes(shared, 0, vvar.initial.length));
-      // Decoded states are large, and those that are asked for again are the last ones.
-      if (this.decoded.size > 1000) this.decoded.clear();
+      const { length } = vvar.initial;
+      decoded = this.layout.decode(vvar.readBytes(shared, 0, length));
+      // Those that are asked for again are the last ones.
+      if (this.decoded.size >= Math.max(2, DECODED_BYTES / length)) this.decoded.clear();
       this.decoded.set(shared, decoded);
     }
     return decoded;

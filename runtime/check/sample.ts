@@ -66,8 +66,8 @@ class Sampler {
       this.total += this.steps.length;
       this.longest = Math.max(this.longest, this.steps.length);
       if (judgement) {
-        const steps = shrink(this.judge, { ...judgement, steps: this.steps.slice() });
-        return result(index + 1, { ...judgement, steps, seed });
+        const shrunk = shrink(this.judge, { ...judgement, steps: this.steps.slice() });
+        return result(index + 1, { ...shrunk, seed });
       }
     }
     return result(this.options.schedules, undefined);
@@ -170,20 +170,20 @@ class Sampler {
 }
 
 /** Leaves out steps as long as what is left still fails in the same way. */
-export function shrink(judge: Judge, found: Found): readonly number[] {
-  let steps = [...found.steps];
-  for (let size = Math.ceil(steps.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
-    for (let from = 0; from < steps.length; ) {
-      const shorter = follow(judge, steps.toSpliced(from, size));
-      if (shorter?.judgement.kind === found.kind && shorter.steps.length < steps.length) steps = shorter.steps;
+function shrink(judge: Judge, found: Found): Found {
+  let best = found;
+  for (let size = Math.ceil(best.steps.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
+    for (let from = 0; from < best.steps.length; ) {
+      const shorter = follow(judge, best.steps.toSpliced(from, size));
+      if (shorter?.kind === found.kind && shorter.steps.length < best.steps.length) best = shorter;
       else from += size;
     }
   }
-  return steps;
+  return best;
 }
 
 /** Follows a schedule, leaving out what does not apply, to the first failure. */
-function follow(judge: Judge, steps: readonly number[]): { judgement: Judgement; steps: number[] } | undefined {
+function follow(judge: Judge, steps: readonly number[]): Found | undefined {
   const { machine } = judge;
   const vector = machine.initial.slice();
   const taken: number[] = [];
@@ -191,8 +191,8 @@ function follow(judge: Judge, steps: readonly number[]): { judgement: Judgement;
     if (!machine.take(vector, step)) continue;
     taken.push(step);
     const judgement = judge.step(vector, true);
-    if (judgement) return { judgement, steps: taken };
+    if (judgement) return { ...judgement, steps: taken };
   }
   const judgement = judge.allSpin(vector) ? judge.resting(vector) : undefined;
-  return judgement && { judgement, steps: taken };
+  return judgement && { ...judgement, steps: taken };
 }

@@ -1,6 +1,6 @@
 /** What a check is given: the public types of the specification. */
 import type { VvarStruct } from "../image/decode.ts";
-import type { LogLevel, Scalar } from "../image/manifest.ts";
+import type { Scalar } from "../image/manifest.ts";
 import type { Strategy } from "./strategies.ts";
 
 /** Implementations of an image's interfaces, by interface and function. They have to be deterministic: same arguments, same result. */
@@ -18,13 +18,6 @@ export interface Panic {
   readonly file: string;
   readonly line: number;
   readonly column: number;
-}
-
-/** A line that the image logged. */
-export interface LogLine {
-  readonly thread: string;
-  readonly level: LogLevel;
-  readonly message: string;
 }
 
 /** A call that has returned. */

@@ -11,7 +11,7 @@ import { Codec } from "./codec.ts";
 import { DirtyPages } from "./dirty-pages.ts";
 import { type Instrumented, STACK_MEMORY, STACK_PAGES } from "./instrument.ts";
 import { FUEL_EXPORT, GLOBAL_EXPORT } from "./outline.ts";
-import type { HostImplementations, LogLine, Panic } from "./spec.ts";
+import type { HostImplementations, Panic } from "./spec.ts";
 import { BlobSet } from "./tables.ts";
 import { show } from "./values.ts";
 
@@ -116,8 +116,6 @@ export class Vm {
   result: unknown;
   /** Valid after {@link Outcome.stopped}. */
   stop: Stop = { kind: "trap", message: "" };
-  /** Called for each log line. */
-  onLog: ((line: LogLine) => void) | undefined;
   /** How often WebAssembly was entered. */
   runs = 0;
 
@@ -558,7 +556,10 @@ export class Vm {
       value >= -9007199254740991n && value <= 9007199254740991n ? Number(value) : value;
     const vdso = {
       panic: (site: number) => this.panic(site),
-      log: (site: number) => this.log(site),
+      // The level stays at 0, so that lines are only for the sites that ignore it.
+      log: () => {
+        this.siteArguments = [];
+      },
       argI: (value: bigint) => take(number(value)),
       argU: (value: bigint) => take(number(BigInt.asUintN(64, value))),
       argF: (value: number) => take(value),
@@ -616,13 +617,6 @@ export class Vm {
       column: site?.column ?? 0,
     };
     throw new StopSignal({ kind: "panic", message: `panic: ${text}${where}`, panic });
-  }
-
-  private log(index: number): void {
-    const site = this.manifest.logs[index];
-    const args = this.siteArguments;
-    this.siteArguments = [];
-    if (site) this.onLog?.({ thread: this.threadName, level: site.level, message: formatSite(site.message, args) });
   }
 
   private text(at: number): string {

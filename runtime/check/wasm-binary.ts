@@ -1,4 +1,4 @@
-/** Reading and writing the parts of the WebAssembly binary format that the checker's rewriting needs. */
+/** Writing the parts of the WebAssembly binary format that the checker's rewriting needs; the image's own reader reads them. */
 import { VdsoError } from "../errors.ts";
 
 export const SectionId = {
@@ -19,51 +19,6 @@ export const SectionId = {
 } as const;
 
 export const ValueType = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c } as const;
-
-export class ByteReader {
-  readonly bytes: Uint8Array;
-  at: number;
-  readonly end: number;
-
-  constructor(bytes: Uint8Array, at = 0, end = bytes.length) {
-    this.bytes = bytes;
-    this.at = at;
-    this.end = end;
-  }
-
-  byte(): number {
-    if (this.at >= this.end) throw malformed(`it ends early, at byte ${this.at}`);
-    return this.bytes[this.at++]!;
-  }
-
-  /** Unsigned LEB128 of at most 32 bits (offsets of 64-bit memories do not occur in images). */
-  u32(): number {
-    let value = 0;
-    for (let shift = 0; shift < 35; shift += 7) {
-      const byte = this.byte();
-      value += (byte & 0x7f) * 2 ** shift;
-      if (byte < 0x80) return value;
-    }
-    throw malformed(`an integer at byte ${this.at} is longer than 32 bits`);
-  }
-
-  /** Steps over one LEB128 integer, signed or not, of any width. */
-  skipLeb(): void {
-    while (this.byte() >= 0x80);
-  }
-
-  skip(bytes: number): void {
-    this.at += bytes;
-    if (this.at > this.end) throw malformed(`it ends early, at byte ${this.end}`);
-  }
-
-  name(): string {
-    const length = this.u32();
-    const from = this.at;
-    this.skip(length);
-    return new TextDecoder().decode(this.bytes.subarray(from, this.at));
-  }
-}
 
 export class ByteWriter {
   private buffer = new Uint8Array(1024);
@@ -126,29 +81,7 @@ export class ByteWriter {
   }
 }
 
-export interface Section {
-  readonly id: number;
-  /** First byte of the content. */
-  readonly from: number;
-  readonly to: number;
-}
-
 const MAGIC = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
-
-export function readSections(module: Uint8Array): Section[] {
-  if (MAGIC.some((byte, index) => module[index] !== byte)) {
-    throw malformed("it does not begin with the magic bytes and version 1 of WebAssembly");
-  }
-  const sections: Section[] = [];
-  const reader = new ByteReader(module, MAGIC.length);
-  while (reader.at < module.length) {
-    const id = reader.byte();
-    const length = reader.u32();
-    sections.push({ id, from: reader.at, to: reader.at + length });
-    reader.skip(length);
-  }
-  return sections;
-}
 
 export function writeModule(sections: readonly { id: number; content: Uint8Array }[]): Uint8Array<ArrayBuffer> {
   const writer = new ByteWriter().byte(...MAGIC);

@@ -7,7 +7,7 @@
  * ```
  */
 import { VdsoError } from "../errors.ts";
-import type { Layout, VvarStruct as StructType, VvarField } from "./manifest.ts";
+import type { Layout, Scalar, VvarStruct as StructType, VvarField } from "./manifest.ts";
 import { decodeScalar, getters } from "./scalars.ts";
 import { parseVvarType, type TypeNames } from "./types.ts";
 
@@ -19,6 +19,9 @@ export interface VvarStruct {
 
 /** Where vVARs come from: `mapping.memory`, `vvarOf(api)`, or a copy of its bytes. */
 export type VvarSource = WebAssembly.Memory | ArrayBufferLike | Uint8Array;
+
+/** Reads one value at a byte address. */
+export type ReadScalar = (scalar: Scalar, at: number) => number | bigint | boolean;
 
 /** A field, one element of an array of them, or the whole root struct. */
 export interface VvarPlace {
@@ -46,7 +49,7 @@ export function decodeVvar(
   const { layout } = manifest;
   const place = findPlace(layout, options.path ?? "");
   // A clone has read all the fields.
-  return structuredClone(new VvarDecoder(manifest).decode(place, copyBytes(layout, source)));
+  return structuredClone(new VvarDecoder(manifest).decode(place, readerOf(copyBytes(layout, source))));
 }
 
 /** Reads values, each struct's fields when they are looked at: who needs few of many does not pay for all. */
@@ -59,34 +62,29 @@ export class VvarDecoder {
     this.#structs = structsOf(types.layout);
   }
 
-  /** The root struct of the vVAR that begins with these bytes. */
-  decodeRoot(bytes: Uint8Array): VvarStruct {
+  decodeRoot(read: ReadScalar): VvarStruct {
     const { root, address } = this.#types.layout;
-    return this.#struct(this.#structs.get(root)!, viewOf(bytes), address);
+    return this.#struct(this.#structs.get(root)!, read, address);
   }
 
-  decode(place: VvarPlace, bytes: Uint8Array): VvarValue {
-    return this.#place(place, viewOf(bytes));
+  decode({ at, type, length, stride = 0 }: VvarPlace, read: ReadScalar): VvarValue {
+    if (length === undefined) return this.#value(type, read, at);
+    return Array.from({ length }, (_, index) => this.#value(type, read, at + index * stride));
   }
 
-  #place({ at, type, length, stride = 0 }: VvarPlace, view: DataView): VvarValue {
-    if (length === undefined) return this.#value(type, view, at);
-    return Array.from({ length }, (_, index) => this.#value(type, view, at + index * stride));
-  }
-
-  #value(type: string, view: DataView, at: number): VvarValue {
+  #value(type: string, read: ReadScalar, at: number): VvarValue {
     const struct = this.#structs.get(type);
-    return struct ? this.#struct(struct, view, at) : readScalar(type, this.#types, view, at);
+    return struct ? this.#struct(struct, read, at) : read(scalarOf(type, this.#types), at);
   }
 
-  #struct(struct: StructType, view: DataView, base: number): VvarStruct {
+  #struct(struct: StructType, read: ReadScalar, base: number): VvarStruct {
     const object: Record<string, VvarValue> = {};
     for (const field of struct.fields) {
       Object.defineProperty(object, field.name, {
         enumerable: true,
         configurable: true,
         get: () => {
-          const value = this.#place(fieldPlace(field, base), view);
+          const value = this.decode(fieldPlace(field, base), read);
           Object.defineProperty(object, field.name, { value, enumerable: true });
           return value;
         },
@@ -96,12 +94,11 @@ export class VvarDecoder {
   }
 }
 
-/** Value of a type that is no struct. */
-export function readScalar(text: string, types: TypeNames, view: DataView, at: number): number | bigint | boolean {
+/** What a type that is no struct is in memory. */
+export function scalarOf(text: string, types: TypeNames): Scalar {
   const type = parseVvarType(text, types);
-  const word = type.kind === "enum" ? "i32" : "u32";
-  const scalar = type.kind === "scalar" || type.kind === "atomic" ? type.scalar : word;
-  return decodeScalar(scalar, getters[scalar](view, at));
+  if (type.kind === "scalar" || type.kind === "atomic") return type.scalar;
+  return type.kind === "enum" ? "i32" : "u32";
 }
 
 export function structsOf(layout: Layout): ReadonlyMap<string, StructType> {
@@ -160,6 +157,7 @@ export function copyBytes(layout: Layout, source: VvarSource): Uint8Array<ArrayB
   return new Uint8Array(bytes.subarray(0, layout.end));
 }
 
-export function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+export function readerOf(bytes: Uint8Array): ReadScalar {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return (scalar, at) => decodeScalar(scalar, getters[scalar](view, at));
 }

@@ -13,11 +13,12 @@ import {
   copyBytes,
   fieldPlace,
   findPlace,
-  readScalar,
+  type ReadScalar,
+  readerOf,
+  scalarOf,
   structsOf,
   type VvarPlace,
   type VvarSource,
-  viewOf,
 } from "./decode.ts";
 import type { VvarStruct as StructType } from "./manifest.ts";
 import { parseVvarType, type TypeNames } from "./types.ts";
@@ -27,7 +28,7 @@ export interface FormatOptions {
   readonly path?: string;
   /** Default: 60. */
   readonly maxLines?: number;
-  /** Elements of one array that are shown because they differ from the others. Default: 8. */
+  /** Elements of one array, or runs of equal ones, that are shown because they differ from most. Default: 8. */
   readonly maxElements?: number;
 }
 
@@ -52,14 +53,14 @@ class Printer {
   readonly #types: TypeNames;
   readonly #structs: ReadonlyMap<string, StructType>;
   readonly #bytes: Uint8Array;
-  readonly #view: DataView;
+  readonly #read: ReadScalar;
   readonly #maxElements: number;
 
   constructor(types: TypeNames, bytes: Uint8Array, maxElements: number) {
     this.#types = types;
     this.#structs = structsOf(types.layout);
     this.#bytes = bytes;
-    this.#view = viewOf(bytes);
+    this.#read = readerOf(bytes);
     this.#maxElements = maxElements;
   }
 
@@ -87,9 +88,15 @@ class Printer {
   #arrayLines(label: string, place: VvarPlace): string[] {
     const { type, length = 0 } = place;
     const usual = this.#usual(place);
-    const unusual: number[] = [];
+    // Runs of equal elements: [first, last].
+    const unusual: [number, number][] = [];
+    let unusualCount = 0;
     for (let index = 0; index < length; index++) {
-      if (usual === undefined || !this.#equal(place, index, usual)) unusual.push(index);
+      if (usual !== undefined && this.#equal(place, index, usual)) continue;
+      unusualCount++;
+      const run = unusual.at(-1);
+      if (run !== undefined && run[1] === index - 1 && this.#equal(place, index, run[0])) run[1] = index;
+      else unusual.push([index, index]);
     }
     const head = `${label}: ${length} x ${type}`;
     const lines: string[] = [];
@@ -97,11 +104,12 @@ class Printer {
     else {
       const element = elementOf(place, usual);
       const text = this.#inline(element);
-      lines.push(`${head}, ${unusual.length === 0 ? "all" : `${length - unusual.length} of them`} ${text ?? "as"}`);
+      lines.push(`${head}, ${unusualCount === 0 ? "all" : `${length - unusualCount} of them`} ${text ?? "as"}`);
       if (text === undefined) lines.push(...this.#lines(`[${usual}]`, element).map(indented));
     }
-    for (const index of unusual.slice(0, this.#maxElements)) {
-      lines.push(...this.#lines(`[${index}]`, elementOf(place, index)).map(indented));
+    for (const [first, last] of unusual.slice(0, this.#maxElements)) {
+      const label = first === last ? `[${first}]` : `[${first}..${last}]`;
+      lines.push(...this.#lines(label, elementOf(place, first)).map(indented));
     }
     if (unusual.length > this.#maxElements) lines.push(`  … ${unusual.length - this.#maxElements} more`);
     return lines;
@@ -164,7 +172,7 @@ class Printer {
   }
 
   #scalar(text: string, at: number): string {
-    const value = readScalar(text, this.#types, this.#view, at);
+    const value = this.#read(scalarOf(text, this.#types), at);
     const type = parseVvarType(text, this.#types);
     if (type.kind === "pointer") return value === 0 ? "null" : `-> ${value}`;
     const name = type.kind === "enum" ? type.name : type.kind === "atomic" ? type.enum : undefined;

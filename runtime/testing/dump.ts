@@ -42,7 +42,7 @@ export function dump(
 }
 
 function processLine({ index, incarnation, pid, state, note }: DumpedProcess): string {
-  const again = incarnation === 0 ? "" : `, started again ${incarnation} times`;
+  const again = incarnation === 0 ? "" : `, started again ${incarnation === 1 ? "once" : `${incarnation} times`}`;
   const who = `${index} (${pid === undefined ? "no pid" : `pid ${pid}`}${again}): ${state}`;
   return note === undefined ? who : `${who}, ${noteText(note)}`;
 }

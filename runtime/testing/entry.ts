@@ -5,7 +5,7 @@ import type { VdsoLibrary } from "../image/library.ts";
 import { toPortable } from "../platform/protocol.ts";
 import { attach, type Process } from "../process/index.ts";
 import type { TestFunction, TestProcess } from "./options.ts";
-import type { ProcessData, Report, Work } from "./protocol.ts";
+import { type ProcessData, type Report, SHARED, type Work } from "./protocol.ts";
 import { RecordWriter } from "./record.ts";
 
 export default async function main(own: Process): Promise<void> {
@@ -17,7 +17,7 @@ export default async function main(own: Process): Promise<void> {
     const libraries = await Promise.all(data.libraries.map(loadLibrary));
     const run = await load(data.work);
     post({ kind: "loaded" });
-    Atomics.wait(data.gate, 0, 0);
+    Atomics.wait(data.shared, SHARED.gate, 0);
     refused = false;
     const value = await run(contextOf(own, data, record, libraries));
     try {
@@ -60,6 +60,7 @@ function contextOf(
     args,
     setup,
     process: own,
+    killsLeft: () => Atomics.load(data.shared, SHARED.killsLeft),
     note: (...parts) => record.write(parts.map((part) => (typeof part === "string" ? part : show(part))).join(" ")),
     attach<Api extends object>(library: VdsoLibrary<Api> | string, host?: object): Api {
       const found = typeof library === "string" ? (find(library) as VdsoLibrary<Api>) : library;

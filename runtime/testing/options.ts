@@ -17,6 +17,8 @@ export interface TestProcess<Args = unknown, Setup = unknown> {
   readonly args: Args;
   /** A copy of what the run's `setup` returned. */
   readonly setup: Setup;
+  /** How many kills are still to come: functions that work until there is none are there for all of them. */
+  killsLeft(): number;
   /** As `current()` of `wasm-vdso/process` returns it. */
   readonly process: Process;
   /**
@@ -34,7 +36,7 @@ export interface TestProcess<Args = unknown, Setup = unknown> {
 export type TestFunction = (context: TestProcess) => unknown;
 
 export interface KillOptions {
-  /** How many kills. Fewer happen when the functions return earlier: see `run.kills`. */
+  /** How many kills. Fewer happen when the functions return earlier: see `killsLeft` and `run.kills`. */
   readonly count: number;
   /** Chooses whom and when. Default: random; `run.seed` tells. */
   readonly seed?: number;

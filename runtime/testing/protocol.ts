@@ -6,12 +6,21 @@ export type Work =
   | { readonly kind: "export"; readonly url: string; readonly name: string }
   | { readonly kind: "source"; readonly source: string };
 
+/** Places of the words that a run shares with its processes. */
+export const SHARED = {
+  /** 1 once the functions may begin: that they begin together is what makes them meet. */
+  gate: 0,
+  /** Kills still to come. */
+  killsLeft: 1,
+  count: 2,
+} as const;
+
 /** Given to each process as its `data`. */
 export interface ProcessData {
   readonly port: MessagePort;
   readonly record: SharedArrayBuffer;
-  /** One word, 1 once the functions may begin: that they begin together is what makes them meet. */
-  readonly gate: Int32Array<SharedArrayBuffer>;
+  /** Words of the whole run, written by it alone; see {@link SHARED}. */
+  readonly shared: Int32Array<SharedArrayBuffer>;
   readonly work: Work;
   /** Modules of the API libraries that were given by URL. */
   readonly libraries: readonly string[];

@@ -20,7 +20,7 @@ import {
   type RunOptions,
   workOf,
 } from "./options.ts";
-import type { ProcessData, Report, Work } from "./protocol.ts";
+import { type ProcessData, type Report, SHARED, type Work } from "./protocol.ts";
 import { createRecord, type Note, readRecord } from "./record.ts";
 
 const TIMEOUT_MS = 4000;
@@ -138,7 +138,7 @@ class Session {
   readonly #options: RunOptions;
   readonly #material: Material;
   readonly #seats: Seat[];
-  readonly #gate = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  readonly #shared = new Int32Array(new SharedArrayBuffer(SHARED.count * Int32Array.BYTES_PER_ELEMENT));
   readonly #exits: Exit[] = [];
   readonly #kills: Exit[] = [];
   readonly #seed: number;
@@ -154,6 +154,7 @@ class Session {
     this.#platform = platform;
     this.#options = options;
     this.#material = material;
+    Atomics.store(this.#shared, SHARED.killsLeft, options.kills?.count ?? 0);
     this.#seed = options.kills?.seed ?? Math.floor(Math.random() * 2 ** 31);
     this.#seats = Array.from({ length: options.processes }, (_, index) => ({
       index,
@@ -214,7 +215,7 @@ class Session {
     const data: ProcessData = {
       port: port2,
       record,
-      gate: this.#gate,
+      shared: this.#shared,
       work,
       libraries: urls,
       trace,
@@ -272,6 +273,7 @@ class Session {
       this.#fail(error.error);
     } else if (seat.killing && status.reason === "killed" && error === undefined) {
       this.#kills.push(exit);
+      Atomics.sub(this.#shared, SHARED.killsLeft, 1);
       seat.state = "killed";
       if (this.#options.kills?.respawn) {
         Object.assign(seat, {
@@ -294,8 +296,8 @@ class Session {
   /** After each change of a seat. */
   #proceed(): void {
     if (this.#seats.every(({ state }) => state !== "starting")) {
-      Atomics.store(this.#gate, 0, 1);
-      Atomics.notify(this.#gate, 0);
+      Atomics.store(this.#shared, SHARED.gate, 1);
+      Atomics.notify(this.#shared, SHARED.gate);
     }
     if (this.#settled()) this.#done.resolve();
     this.#notify();
@@ -358,7 +360,8 @@ class Session {
       const left = this.#seats.filter(({ state }) => state === "starting" || state === "running");
       const chosen = left[Math.floor(choice * left.length)];
       // At the gate there is nothing to interrupt.
-      if (chosen === undefined || (chosen.state === "running" && Atomics.load(this.#gate, 0) === 1)) return chosen;
+      if (chosen === undefined || (chosen.state === "running" && Atomics.load(this.#shared, SHARED.gate) === 1))
+        return chosen;
       await this.#changed.promise;
     }
     return undefined;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { check, exhaustive } from "../../runtime/check/index.ts";
+import { check, exhaustive, type ThreadBody } from "../../runtime/check/index.ts";
 import { BASE, type Operation, operations, operationsImage, ROOM } from "./operations.ts";
 
 const RUNS = 60;
@@ -88,4 +88,51 @@ test("every instruction that touches the vVAR is a step of its own", async () =>
     });
     expect([name, result.transitions]).toEqual([name, name === "size" || name === "own" ? 0 : 1]);
   }
+});
+
+/** All orders in which two sequences can be mixed, as which of them is next. */
+function* interleavings(a: number, b: number): Generator<(0 | 1)[]> {
+  if (a === 0 && b === 0) yield [];
+  if (a > 0) for (const rest of interleavings(a - 1, b)) yield [0, ...rest];
+  if (b > 0) for (const rest of interleavings(a, b - 1)) yield [1, ...rest];
+}
+
+test("the outcomes of two threads are those of all interleavings, tried one by one on the shipped image", async () => {
+  const { image } = await operationsImage();
+  const module = await WebAssembly.compile(image);
+  // Words that the two share, and values that meet.
+  const atomics = operations.filter(({ form }) => form?.atomic && form.type === "i32" && form.size === 4);
+  const call = fc
+    .tuple(fc.constantFrom(...atomics), fc.constantFrom(0, 4), fc.nat(2), fc.nat(2))
+    .map(([{ name, fn }, ...args]): Call => [name, args.slice(0, fn.params.length)]);
+  const sequence = fc.array(call, { minLength: 1, maxLength: 4 });
+  await fc.assert(
+    fc.asyncProperty(sequence, sequence, async (first, second) => {
+      const expected = new Set<string>();
+      for (const order of interleavings(first.length, second.length)) {
+        const next = [0, 0];
+        const mixed = order.map((who) => [first, second][who]![next[who]!++]!);
+        const { results, bytes } = runShipped(module, mixed);
+        const each = [0, 1].map((who) => results.filter((_, index) => order[index] === who));
+        expected.add(JSON.stringify([...each, bytes.slice(0, 8)]));
+      }
+      const found = new Set<string>();
+      const runs = (program: readonly Call[]): ThreadBody =>
+        function* (t) {
+          for (const [fn, args] of program) yield* t.call(fn, ...args);
+        };
+      await check({
+        image,
+        threads: { a: runs(first), b: runs(second) },
+        safety: ({ threads, vvar }) => {
+          if (threads.some((thread) => thread.status !== "finished")) return;
+          const results = threads.map(({ log }) => log.map((record) => record.result));
+          found.add(JSON.stringify([...results, (vvar["bytes"] as number[]).slice(0, 8)]));
+        },
+        strategy: exhaustive(),
+      });
+      expect([...found].sort()).toEqual([...expected].sort());
+    }),
+    { numRuns: 40 },
+  );
 });

@@ -85,6 +85,15 @@ describe("strategies", () => {
     expect(result.tier).toBe(tier);
   });
 
+  test.each([
+    ["at most 1 preemption", preemptions(1)],
+    ["PCT", pct()],
+    ["random", random()],
+  ])("%s: finds what a death breaks", async (_, strategy) => {
+    const { failure } = await broken(permits, 3, { strategy });
+    expect(failure?.trace.some((step) => step.event.startsWith("killed"))).toBe(true);
+  });
+
   test("a bound of no preemption at all misses what needs one", async () => {
     const result = await broken(queue, 2, { strategy: preemptions(0), races: false });
     expect(result).toPass();

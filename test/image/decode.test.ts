@@ -128,6 +128,16 @@ describe("formatting", () => {
     ]);
   });
 
+  test("shows a run of equal elements once", () => {
+    const { bytes, view } = vvar();
+    for (let index = 400; index < 600; index++) view.setInt32(1040 + index * 16 + 8, 9, true);
+    expect(formatVvar(types, bytes, { path: "samples" }).split("\n")).toEqual([
+      "samples: 1000 x Sample, 799 of them { at: 0, value: 0 }",
+      "  [3]: { at: 12.5, value: -1 }",
+      "  [400..599]: { at: 0, value: 9 }",
+    ]);
+  });
+
   test("stays short when all elements differ", () => {
     const { bytes, view } = vvar();
     for (let index = 0; index < 1000; index++) view.setInt32(1040 + index * 16 + 8, index + 1, true);

@@ -14,8 +14,6 @@ export interface LedgerApi {
   /** Adds to both sums, under lock 0; panics for 13. */
   book(amount: number): void;
   equal(): boolean;
-  /** Processes that have ended. */
-  deaths(): number;
 }
 
 export interface Ledger extends Disposable {
@@ -79,10 +77,6 @@ export function book(amount: u32): void {
   shared.left.add(amount);
   shared.right.add(amount);
   release(0);
-}
-
-export function deaths(): u32 {
-  return shared.deaths.load();
 }
 
 export function equal(): bool {

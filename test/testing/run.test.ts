@@ -216,12 +216,11 @@ describe("kills", () => {
       vdsos: [ledger.url],
       processes: 4,
       timeoutMs,
-      args: 12,
       kills: { count: 12, seed: 7, respawn: true, maxDelayMs: 10 },
-      run: ({ attach, args, note }) => {
-        const { book, equal, deaths } = attach<LedgerApi>("ledger");
+      run: ({ attach, killsLeft, note }) => {
+        const { book, equal } = attach<LedgerApi>("ledger");
         note("booking");
-        while (deaths() < args) book(1);
+        while (killsLeft() > 0) book(1);
         return equal();
       },
     });
@@ -237,13 +236,11 @@ describe("kills", () => {
 
   test("leave no result of those that are not started again", async () => {
     const run = await runProcesses({
-      vdsos: [ledger.url],
       processes: 3,
       timeoutMs,
       kills: { count: 2, seed: 1 },
-      run: ({ attach, index }) => {
-        const { deaths } = attach<LedgerApi>("ledger");
-        while (deaths() < 2);
+      run: ({ killsLeft, index }) => {
+        while (killsLeft() > 0);
         return index;
       },
     });
@@ -256,13 +253,11 @@ describe("kills", () => {
   test("choose the same victims for the same seed", async () => {
     const victims = async (seed: number): Promise<number[]> => {
       const run = await runProcesses({
-        vdsos: [ledger.url],
         processes: 3,
         timeoutMs,
         kills: { count: 6, seed, respawn: true },
-        run: ({ attach }) => {
-          const { deaths } = attach<LedgerApi>("ledger");
-          while (deaths() < 6);
+        run: ({ killsLeft }) => {
+          while (killsLeft() > 0);
         },
       });
       return run.kills.map(({ index }) => index);

@@ -83,8 +83,10 @@ export function commit(queue: u32, item: u32): void {
   const turn = turnOf(it, item);
   // SYNC slot-full: publishes the payload; pairs with `slot-full` in take(). A store, not a CAS: the slot is ours until here.
   turn.store(turn.load() + 1);
-  // SYNC commit-sleepers: the turn is written before the sleepers are counted; pairs with `commit-sleepers` in waitForItem().
+  // SYNC commit-sleepers: the turn is written before the sleepers are looked for; pairs with `commit-sleepers` in waitForItem().
   if (it.consumersAsleep.load() != 0) {
+    // Cleared, or every commit until the first of them runs would wake them again. Before the count: who saw the old count wakes by that.
+    it.consumersAsleep.store(0);
     it.committed.add(1);
     // All, not one: with this commit the items behind it, which were committed before it, can be taken as well.
     it.committed.notify();
@@ -113,8 +115,10 @@ export function release(queue: u32, item: u32): void {
   const it = queueAt(queue);
   const turn = turnOf(it, item);
   turn.store(turn.load() + MASK);
-  // SYNC release-sleepers: the turn is written before the sleepers are counted; pairs with `release-sleepers` in waitForSpace().
+  // SYNC release-sleepers: the turn is written before the sleepers are looked for; pairs with `release-sleepers` in waitForSpace().
   if (it.producersAsleep.load() != 0) {
+    // As in commit().
+    it.producersAsleep.store(0);
     it.released.add(1);
     // All, not one: with this slot those behind it, which were released before it, can be claimed as well.
     it.released.notify();
@@ -130,10 +134,9 @@ export function release(queue: u32, item: u32): void {
 export function waitForItem(queue: u32, timeoutMs: f64 = -1): bool {
   const it = queueAt(queue);
   const seen = it.committed.load();
-  it.consumersAsleep.add(1);
-  // SYNC commit-sleepers: counted first, looked second; pairs with `commit-sleepers` in commit().
+  it.consumersAsleep.store(1);
+  // SYNC commit-sleepers: announced first, looked second; pairs with `commit-sleepers` in commit().
   if (!hasItem(it) && it.owner.load() != 0) it.committed.wait(seen, nanoseconds(timeoutMs));
-  it.consumersAsleep.sub(1);
   return hasItem(it);
 }
 
@@ -141,10 +144,9 @@ export function waitForItem(queue: u32, timeoutMs: f64 = -1): bool {
 export function waitForSpace(queue: u32, timeoutMs: f64 = -1): bool {
   const it = queueAt(queue);
   const seen = it.released.load();
-  it.producersAsleep.add(1);
-  // SYNC release-sleepers: counted first, looked second; pairs with `release-sleepers` in release().
+  it.producersAsleep.store(1);
+  // SYNC release-sleepers: announced first, looked second; pairs with `release-sleepers` in release().
   if (!hasSpace(it) && it.owner.load() != 0) it.released.wait(seen, nanoseconds(timeoutMs));
-  it.producersAsleep.sub(1);
   return hasSpace(it);
 }
 

@@ -31,10 +31,11 @@ export const ARRAY_LEN: u32 = config.range("ARRAY_LEN", 64, 1, 1023);
   @align(64) head: Atomic<u32>;
   /** Counts commits, for consumers who sleep. */
   @align(64) committed: Atomic<u32>;
-  /** Consumers who sleep or are about to. */
+  /** Do consumers sleep, or are about to? Cleared by who wakes them. */
   consumersAsleep: Atomic<u32>;
   /** Counts releases, for producers who sleep. */
   @align(64) released: Atomic<u32>;
+  /** As for consumers. */
   producersAsleep: Atomic<u32>;
   @align(64) @len(QUEUE_LEN) slots: FixedArray<Slot>;
 }

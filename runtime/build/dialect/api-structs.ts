@@ -97,7 +97,11 @@ class ApiStructs {
   private rewrite(struct: ApiStructLayout): void {
     const { node, source, size, fields } = struct;
     const name = node.name.text;
-    node.members = node.members.filter((member) => !(member instanceof asc.FieldDeclaration) || isStatic(member));
+    node.members = node.members.filter(
+      (member) =>
+        !(member instanceof asc.FieldDeclaration && !isStatic(member)) &&
+        !(member.name instanceof asc.ConstructorExpression),
+    );
     let body = "";
     const initializers: asc.Expression[] = [];
     for (const { node: field, type, offset } of fields) {

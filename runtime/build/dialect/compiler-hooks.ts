@@ -3,12 +3,12 @@
  *
  * - `Option.none()`, `Result.ok(x)`: type arguments come from the type that is expected there,
  * - failures of the language's own checks (a null, an index, the end of memory) become panics with a site, as the author's own do:
- *   without strings in the image,
+ *   without strings in the image; `throw 5` in lowered code is the panic of site 5, `throw null` is never reached,
  * - an error inside the helper library is shown where the author called it.
  *
  * The hooks stand on the compiler's class, since a transform never sees its instance; they do nothing for programs of others.
  */
-import { asc } from "./asc.ts";
+import { asc, toBigInt } from "./asc.ts";
 import type { Sites } from "./sites.ts";
 import { calledMember, type Tree, textOf } from "./tree.ts";
 import { VOID_RESULT } from "./void-results.ts";
@@ -22,10 +22,16 @@ interface Run {
 interface Compiler {
   readonly program: asc.Program;
   readonly resolver: asc.Resolver;
-  readonly module: { unreachable(): number; i32(value: number): number };
+  readonly module: {
+    unreachable(): number;
+    i32(value: number): number;
+    block(label: null, children: number[]): number;
+  };
   readonly diagnostics: asc.DiagnosticMessage[];
   currentType: asc.Type;
   currentFlow: asc.Flow;
+  compile(): unknown;
+  error(code: number, range: asc.Range, detail: string): void;
   compileCallExpression(call: asc.CallExpression, contextualType: asc.Type, constraints: number): number;
   compileCallDirect(
     instance: asc.Function,
@@ -41,14 +47,39 @@ interface Compiler {
   makeRuntimeNonNullCheck(expression: number, type: asc.Type, at: asc.Node): number;
 }
 
+/** Any code of the language's: it ends the run. */
+const NOT_IMPLEMENTED = 100;
+/** In its text, because the dialect's own error takes its place. */
+export const COMPILER_FAILED = "the compiler failed";
+
 const runs = new WeakMap<asc.Program, Run>();
 const compiler = asc.Compiler.prototype as unknown as Compiler;
-const { compileCallExpression, ensureStaticString, makeAbort, makeStaticAbort, makeRuntimeNonNullCheck } = compiler;
+const { compile, compileCallExpression, ensureStaticString, makeAbort, makeStaticAbort, makeRuntimeNonNullCheck } =
+  compiler;
 
 /** Makes the compiler know the dialect when it compiles this program. */
 export function hookCompiler(program: asc.Program, run: Run): void {
   runs.set(program, run);
 }
+
+/** A failure of the compiler itself would end the process. It becomes an error at the function that it was busy with. */
+compiler.compile = function () {
+  try {
+    return compile.call(this);
+  } catch (cause) {
+    const run = runs.get(this.program);
+    const [entry] = run?.tree.sources ?? [];
+    if (run === undefined || entry === undefined) throw cause;
+    const { declaration } = this.currentFlow.sourceFunction;
+    const at = isLibrary(declaration) ? entry : declaration.name;
+    if (run.tree.diagnostics.length === 0) {
+      const help = "this is a bug of the compiler, but writing this part in another way may help";
+      run.tree.error(at, "ERR_VDSO_COMPILER", `the compiler failed here: ${String(cause)}`, help);
+    }
+    this.error(NOT_IMPLEMENTED, at.range, COMPILER_FAILED);
+    return this.module;
+  }
+};
 
 compiler.compileCallExpression = function (call, contextualType, constraints) {
   const run = runs.get(this.program);
@@ -102,8 +133,12 @@ function wrapperCall(
 
 compiler.makeAbort = function (message, at) {
   const run = runs.get(this.program);
+  if (run === undefined) return makeAbort.call(this, message, at);
+  const thrown = at instanceof asc.ThrowStatement ? at.value : undefined;
+  if (thrown instanceof asc.NullExpression) return this.module.unreachable();
+  if (thrown instanceof asc.IntegerLiteralExpression) return panic(this, run, Number(toBigInt(thrown.value)), at);
   const text = message === null ? `assertion failed: ${textOf(at)}` : literalOf(this, message);
-  return run === undefined || text === undefined ? makeAbort.call(this, message, at) : panic(this, run, text, at);
+  return text === undefined ? makeAbort.call(this, message, at) : panic(this, run, run.sites.panic(text, at), at);
 };
 
 /** The check, whose message is not to be put into the image. */
@@ -116,7 +151,7 @@ compiler.ensureStaticString = function (text) {
 compiler.makeStaticAbort = function (message, at) {
   const run = runs.get(this.program);
   if (run === undefined || checkedIn !== this) return makeStaticAbort.call(this, message, at);
-  return panic(this, run, `null where a value is needed: ${textOf(at)}`, at);
+  return panic(this, run, run.sites.panic(`null where a value is needed: ${textOf(at)}`, at), at);
 };
 
 compiler.makeRuntimeNonNullCheck = function (expression, type, at) {
@@ -129,9 +164,9 @@ compiler.makeRuntimeNonNullCheck = function (expression, type, at) {
   }
 };
 
-function panic(compiler: Compiler, { tree, sites }: Run, message: string, at: asc.Node): number {
+function panic(compiler: Compiler, { tree }: Run, site: number, at: asc.Node): number {
   const before = { type: compiler.currentType, flow: compiler.currentFlow, checkedIn };
-  const [statement] = tree.statements(`{ __panic(${sites.panic(message, at)}); $unreachable(); }`, at.range);
+  const [statement] = tree.statements(`__panic(${site});`, at.range);
   if (statement === undefined) throw new Error("not a statement");
   // A flow of its own: what follows the check is reachable.
   compiler.currentFlow = before.flow.fork();
@@ -140,7 +175,7 @@ function panic(compiler: Compiler, { tree, sites }: Run, message: string, at: as
   compiler.currentFlow = before.flow;
   compiler.currentType = before.type;
   checkedIn = before.checkedIn;
-  return made;
+  return compiler.module.block(null, [made, compiler.module.unreachable()]);
 }
 
 /** The text of a message: a literal, or one of the library's constants. */

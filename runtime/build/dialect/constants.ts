@@ -1,5 +1,6 @@
 /** Constants: `config(...)` with its overrides, and those that `api.ts` exports. */
 import type { Constant } from "../../image/manifest.ts";
+import { isApiName } from "./api-names.ts";
 import { asc, tables } from "./asc.ts";
 import { Evaluator, NotConstant } from "./evaluate.ts";
 import type { Found, Scope } from "./scope.ts";
@@ -61,7 +62,10 @@ export class Constants {
     for (const [name, { node, source }] of this.scope.exports(entry)) {
       if (!(node instanceof asc.VariableDeclaration) || !isConst(node)) continue;
       const value = this.tryValueOf({ node, source });
-      if (value !== undefined && !this.table.some((constant) => constant.name === name)) {
+      if (value === undefined) this.refuseComputed(name, node);
+      else if (!this.table.some((constant) => constant.name === name)) {
+        if (!isApiName(name))
+          this.tree.error(node.name, "ERR_VDSO_API_NAME", `'${name}' is taken in JavaScript`, "rename it");
         this.enter(name, node, value, false);
       }
     }
@@ -192,6 +196,13 @@ export class Constants {
     return this.replace(node, value, type);
   }
 
+  private refuseComputed(name: string, { initializer, name: at }: asc.VariableDeclaration): void {
+    // The vVAR's root may be exported along with the layout that it belongs to; it is no part of the API.
+    if (initializer instanceof asc.CallExpression && calledName(initializer) === "vvarRoot") return;
+    const help = "export a function that returns it";
+    this.tree.error(at, "ERR_VDSO_API_FORM", `exported constant '${name}' is not known at build time`, help);
+  }
+
   private enter(name: string, node: asc.VariableDeclaration, value: Typed, config: boolean): void {
     this.table.push(tableEntry(name, value, config));
     const text = docComment(node);
@@ -199,7 +210,7 @@ export class Constants {
   }
 
   private checkName(name: string, at: asc.Node, call: asc.CallExpression, node: asc.VariableDeclaration): void {
-    if (!/^[A-Za-z_]\w*$/.test(name) || RESERVED.has(name)) {
+    if (!isApiName(name)) {
       const help = 'environment and API library use it as a name: write it like "QUEUE_LEN"';
       this.tree.error(at, "ERR_VDSO_CONFIG_FORM", `"${name}" cannot be the name of a constant`, help);
     }
@@ -274,13 +285,6 @@ export class Constants {
     return name === "boolean" ? "bool" : name === "number" ? "f64" : name;
   }
 }
-
-/** Words that cannot be names in the API library. */
-const RESERVED = new Set(
-  `arguments await break case catch class const continue debugger default delete do else enum eval export extends false finally for
-  function if implements import in instanceof interface let new null package private protected public return static super switch this
-  throw true try typeof undefined var void while with yield`.split(/\s+/),
-);
 
 function isConfigCall(node: asc.Node | null): node is asc.CallExpression {
   if (!(node instanceof asc.CallExpression)) return false;

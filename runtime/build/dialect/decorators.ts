@@ -91,7 +91,7 @@ function check(tree: Tree, node: asc.DeclarationStatement, target: Target, inVva
       error("variables cannot have decorators: editors refuse them", "write a class, or a plain const");
     } else if (!places.includes(target)) {
       error(
-        `@${name} cannot stand on a ${target}`,
+        `@${name} cannot stand on ${/^[aeiou]/.test(target) ? "an" : "a"} ${target}`,
         `it stands on a ${places[0] === "field" ? "field of a @vvar class" : places.join(" or ")}`,
       );
     } else if (target === "field" && !inVvar) {

@@ -1,5 +1,6 @@
 /** What `api.ts` exports, in the manifest's terms: functions, the types that their signatures use, interfaces; and the author's docs. */
 import type { ApiFunction, ApiStruct, EnumType, HostInterface, Parameter } from "../../image/manifest.ts";
+import { isApiName } from "./api-names.ts";
 import type { ApiStructLayout } from "./api-structs.ts";
 import { asc, tables } from "./asc.ts";
 import type { Dialect } from "./dialect.ts";
@@ -219,6 +220,9 @@ class Collector {
     if (other !== undefined && other !== node) {
       const message = `the API would have two types called '${name}'; the other is in ${other.range.source.normalizedPath}`;
       this.dialect.tree.error(node.name, "ERR_VDSO_API_NAME", message, "rename one");
+    }
+    if (!isApiName(name)) {
+      this.dialect.tree.error(node.name, "ERR_VDSO_API_NAME", `'${name}' is taken in JavaScript`, "rename it");
     }
     this.claimed.set(name, node);
   }

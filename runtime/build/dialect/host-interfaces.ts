@@ -44,6 +44,10 @@ function rewriteClass(tree: Tree, node: asc.ClassDeclaration, source: asc.Source
     const help = `write @host declare class ${name} { ... }`;
     tree.error(node.name, "ERR_VDSO_HOST_FORM", "@host is for classes: editors refuse decorators on interfaces", help);
   }
+  if (!(node instanceof asc.InterfaceDeclaration) && (node.flags & tables.CommonFlags.Declare) === 0) {
+    const help = `write @host declare class ${name} { ... }`;
+    tree.error(node.name, "ERR_VDSO_HOST_FORM", `interface '${name}' is not declared`, help);
+  }
   const functions: HostFunctionNode[] = [];
   let imports = "";
   let methods = "";

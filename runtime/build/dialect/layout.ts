@@ -4,10 +4,10 @@
  */
 import type { Layout, VvarField, VvarStruct } from "../../image/manifest.ts";
 import { alignUp } from "../../image/types.ts";
-import { asc } from "./asc.ts";
+import { asc, tables } from "./asc.ts";
 import type { Constants } from "./constants.ts";
 import type { Found, Scope } from "./scope.ts";
-import { calledName, decorator, entryOf, isStatic, type Tree, textOf, typeName } from "./tree.ts";
+import { calledName, decorator, entryOf, isStatic, type Tree, textOf, typeName, walk } from "./tree.ts";
 
 /** The runtime's header comes first; see runtime/loader. */
 const FIRST_ADDRESS = 1024;
@@ -182,7 +182,7 @@ export class Layouts {
   private refuseConstructor(member: asc.DeclarationStatement, owner: string): void {
     if (member instanceof asc.MethodDeclaration && member.name instanceof asc.ConstructorExpression) {
       const help = "set the fields in init()";
-      this.tree.error(member, "ERR_VDSO_STRUCT_FORM", `@vvar class '${owner}' cannot have a constructor`, help);
+      this.tree.error(member.name, "ERR_VDSO_STRUCT_FORM", `@vvar class '${owner}' cannot have a constructor`, help);
     }
   }
 
@@ -312,6 +312,7 @@ export class Layouts {
   }
 
   private findRoot(): void {
+    const rootCalls = new Set<asc.Node>();
     const calls: { declaration: asc.VariableDeclaration; call: asc.CallExpression; source: asc.Source }[] = [];
     for (const source of this.tree.sources) {
       for (const [, declaration] of this.scope.own(source)) {
@@ -319,10 +320,25 @@ export class Layouts {
         const { initializer } = declaration;
         if (initializer instanceof asc.CallExpression && calledName(initializer) === "vvarRoot") {
           calls.push({ declaration, call: initializer, source });
+          rootCalls.add(initializer);
+          if ((declaration.flags & tables.CommonFlags.Const) === 0) {
+            const help = `write const ${declaration.name.text} = ...`;
+            this.tree.error(declaration.name, "ERR_VDSO_ROOT_FORM", "the vVAR's root is a constant", help);
+          }
         }
       }
     }
+    let misplaced = false;
+    for (const source of this.tree.sources) {
+      walk(source, (node) => {
+        if (!(node instanceof asc.CallExpression) || calledName(node) !== "vvarRoot" || rootCalls.has(node)) return;
+        misplaced = true;
+        const help = "write const shared = vvarRoot<VvarData>(); at the top of a file, and use shared here";
+        this.tree.error(node, "ERR_VDSO_ROOT_FORM", "vvarRoot is the value of a constant, and nothing else", help);
+      });
+    }
     const [first, ...others] = calls;
+    if (first === undefined && misplaced) return;
     if (first === undefined) {
       const { entry } = this.tree;
       const help = "write const shared = vvarRoot<VvarData>(); with a @vvar class VvarData";

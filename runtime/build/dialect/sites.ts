@@ -53,7 +53,7 @@ export class Sites {
     const [condition, site] = asserted ?? [];
     if (call !== undefined && condition !== undefined && site !== undefined) {
       // An if, because the compiler learns from it that a value is not null.
-      return this.unless(condition, `__panic(${textOfSite(site)}); $unreachable();`, call.range);
+      return this.unless(condition, `throw ${textOfSite(site)};`, call.range);
     }
     // found || panic("...")
     if (expression instanceof asc.BinaryExpression && this.isCall(expression.right, "panic", source)) {
@@ -92,11 +92,12 @@ export class Sites {
   }
 
   private panicExpression(call: asc.CallExpression, typed: asc.Expression): asc.Expression {
-    const block = this.panicStatement(call);
-    const steps = block.statements.flatMap((step) =>
-      step instanceof asc.ExpressionStatement ? [step.expression] : [],
-    );
-    return asc.Node.createCommaExpression([...steps.slice(0, -1), typed], call.range);
+    const steps = this.panicStatement(call).statements.map((step) => {
+      if (step instanceof asc.ExpressionStatement) return step.expression;
+      const site = step instanceof asc.ThrowStatement ? textOfSite(step.value) : "0";
+      return this.tree.expression(`__panic(${site})`, call.range);
+    });
+    return asc.Node.createCommaExpression([...steps, typed], call.range);
   }
 
   private unless(condition: asc.Expression, then: string, range: asc.Range): asc.Node {
@@ -149,14 +150,15 @@ export class Sites {
     const [messageNode] = value.args;
     const text = messageNode === undefined ? value.typeName.identifier.text : literal(messageNode);
     if (text === undefined) return this.refuseMessage(messageNode ?? value, statement);
-    return this.block([], `__panic(${this.panic(text, statement)}); $unreachable();`, statement.range);
+    return this.block([], `throw ${this.panic(text, statement)};`, statement.range);
   }
 
   private panicStatement(call: asc.CallExpression): asc.BlockStatement {
     const [messageNode, ...args] = call.args;
     const text = messageNode && literal(messageNode);
     if (text === undefined) return this.refuseMessage(messageNode ?? call, call);
-    return this.block(args, `__panic(${this.panic(text, call)}); $unreachable();`, call.range);
+    // A throw of the number, because the compiler sees that it ends the flow; see compiler-hooks.ts.
+    return this.block(args, `throw ${this.panic(text, call)};`, call.range);
   }
 
   private logStatement(call: asc.CallExpression): asc.Node {
@@ -199,7 +201,7 @@ export class Sites {
     const help =
       'the text stays outside the image: write "... {} ..." and pass the values behind it, as in panic("... {}", n)';
     this.tree.error(node, "ERR_VDSO_MESSAGE", "the message must be one literal text in quotes", help);
-    return this.block([], "$unreachable();", whole.range);
+    return this.block([], "throw null;", whole.range);
   }
 }
 

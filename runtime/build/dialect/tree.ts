@@ -11,7 +11,6 @@ const HYGIENIC: Readonly<Record<string, string>> = {
   $changetype: "~lib/builtins/changetype",
   $load: "~lib/builtins/load",
   $store: "~lib/builtins/store",
-  $unreachable: "~lib/builtins/unreachable",
   $memory: "~lib/memory/memory",
   $vvar: "~lib/vdso/vvar/vvar",
 };

@@ -1,6 +1,6 @@
 /** What TypeScript has and the dialect has not, reported with what to write instead. */
 import { asc, tables } from "./asc.ts";
-import { calledMember, calledName, decorator, entryOf, type Tree, textOf, typeName, walk } from "./tree.ts";
+import { calledMember, calledName, decorator, entryOf, rewrite, type Tree, textOf, typeName, walk } from "./tree.ts";
 
 const CODE = "ERR_VDSO_UNSUPPORTED";
 
@@ -16,6 +16,10 @@ export function refuseUnsupported(tree: Tree): void {
       if (complaint !== undefined) tree.error(complaint.at ?? node, CODE, complaint.message, complaint.help);
     });
     for (const statement of source.statements) refuseTopLevel(tree, statement);
+    // The compiler goes on with what was tried, lest it complain about what is missing then.
+    rewrite(source, (node) =>
+      node instanceof asc.TryStatement ? asc.Node.createBlockStatement(node.bodyStatements, node.range) : node,
+    );
   }
 }
 
