@@ -101,6 +101,16 @@ declare namespace vvar {
   function pages(): u32;
 }
 
+/** Text in the vVAR, as UTF-8. */
+declare namespace utf8 {
+  /** Bytes that `text` takes. */
+  function length(text: string): u32;
+  /** Writes as many whole characters as fit in `maxBytes` bytes of the vVAR. @returns bytes written */
+  function write<D>(to: D, text: string, maxBytes: u32): u32;
+  /** The text in `bytes` bytes of the vVAR, at most 2 KiB. A temporary. */
+  function read<S>(from: S, bytes: u32): string;
+}
+
 // ------------------------------------------------------------------ constants
 
 /**

@@ -12,6 +12,8 @@ const SMALL = {
   JOIN_CELLS: "1",
   DATA_BYTES: "8",
   TRACE_LEN: "1",
+  NAMES: "1",
+  NAME_BYTES: "4",
 };
 
 export interface SmallImage {

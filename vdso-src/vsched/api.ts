@@ -11,6 +11,8 @@ import {
   cpuAt,
   DATA_BYTES,
   Failure,
+  NAME_BYTES,
+  NAMES,
   NEVER,
   Policy,
   QueueKind,
@@ -30,7 +32,7 @@ import * as wait from "./wait";
 import { wake } from "./wake";
 import { find, idOf, indexOf, stateOf, waits, whoOf, whyOf } from "./word";
 
-export { CPUS, DATA_BYTES, Failure, Policy, QUEUES, State, TASKS, TRACE_LEN, Why } from "./layout";
+export { CPUS, DATA_BYTES, Failure, NAME_BYTES, NAMES, Policy, QUEUES, State, TASKS, TRACE_LEN, Why } from "./layout";
 export { TraceEvent } from "./trace";
 
 /** What {@link join}, {@link lock}, {@link acquire}, ... return when the running task has to wait. */
@@ -128,6 +130,11 @@ export function prepareIdle(): u32 {
   return cpu.me == cpu.NONE ? 0 : cpu.prepareIdle();
 }
 
+/** Has something arrived for this CPU since it looked? Two loads: for those who spin. */
+export function hasArrivals(): bool {
+  return cpu.me != cpu.NONE && cpu.hasArrivals(cpuAt(cpu.me));
+}
+
 /** Is something ready here, or was something stolen just now? */
 export function hasWork(): bool {
   return cpu.me != cpu.NONE && cpu.hasWork();
@@ -216,6 +223,7 @@ export function cpuStats(number: u32): CpuStats {
  * @param affinity - bit n: may run on CPU n; all bits: on every general CPU
  * @param bound - belongs to this process, and ends with it
  * @param detached - is forgotten when it ends; otherwise {@link release} it
+ * @param tell - this process's CPU is told of its end, see {@link takeFinished}
  * @returns its id
  */
 export function create(
@@ -225,8 +233,15 @@ export function create(
   affinity: u32 = 0xffffffff,
   bound: bool = false,
   detached: bool = false,
+  tell: bool = false,
 ): i32 {
-  return tasks.create(kind, entry, priority, affinity, bound ? cpu.pid : 0, detached);
+  const told = tell && cpu.me != cpu.NONE ? cpu.me + 1 : 0;
+  return tasks.create(kind, entry, priority, affinity, bound ? cpu.pid : 0, detached, told);
+}
+
+/** Binds the running task to this process and its CPU from now on: it has state here. */
+export function bind(): i32 {
+  return tasks.bind();
 }
 
 /** Makes a created task ready. */
@@ -242,8 +257,9 @@ export function spawn(
   affinity: u32 = 0xffffffff,
   bound: bool = false,
   detached: bool = false,
+  tell: bool = false,
 ): i32 {
-  const id = create(kind, entry, priority, affinity, bound, detached);
+  const id = create(kind, entry, priority, affinity, bound, detached, tell);
   if (id < 0) return id;
   const started = tasks.start(id);
   return started < 0 ? started : id;
@@ -252,6 +268,11 @@ export function spawn(
 /** Ends the running task. */
 export function exit(code: i32): i32 {
   return tasks.exit(code);
+}
+
+/** Takes one of the tasks that have ended and that this CPU is told of. @returns its id, 0 when there is none */
+export function takeFinished(): u32 {
+  return cpu.takeFinished();
 }
 
 /** Gives a task up: its slot is free when it has ended. */
@@ -388,10 +409,11 @@ export function taskStats(id: u32): TaskStats {
  * The running task announces that it waits for somebody to {@link unblock} it; a wait with a deadline is a sleep.
  *
  * @param deadlineUs - 0: none
+ * @param heedless - wait also if the task is cancelled already
  * @returns 2 announced, see {@link block}
  */
-export function prepareWait(deadlineUs: f64 = 0): i32 {
-  const begun = wait.beginWait(wait.OUTSIDE, deadlineOf(deadlineUs));
+export function prepareWait(deadlineUs: f64 = 0, heedless: bool = false): i32 {
+  const begun = wait.beginWait(wait.OUTSIDE, deadlineOf(deadlineUs), heedless);
   return begun == 0 ? WAIT : begun;
 }
 
@@ -535,4 +557,31 @@ export function traceWhat(entry: u32): u64 {
 /** CPU << 32 | task. */
 export function traceWhere(entry: u32): u64 {
   return unchecked(shared.trace[entry & (TRACE_LEN - 1)]).where.load();
+}
+
+// ------------------------------------------------------------------ names
+
+/** A number for a text of 1 to {@link NAME_BYTES} bytes: for what tasks refer to by name. Two who name the same at once may get two numbers. */
+export function nameNumber(text: string): i32 {
+  const bytes = utf8.length(text);
+  if (bytes == 0 || bytes > NAME_BYTES) return Failure.Range;
+  for (let number: u32 = 0; number < NAMES; number++) {
+    const name = unchecked(shared.names[number]);
+    if (name.owner.load() == 0 && name.owner.cas(0, cpu.pid)) {
+      utf8.write(name.text, text, NAME_BYTES);
+      // SYNC name: publishes the text; pairs with `name` in nameOf().
+      name.bytes.store(bytes);
+      return number;
+    }
+    if (name.bytes.load() == bytes && nameOf(number) == text) return number;
+  }
+  return Failure.Full;
+}
+
+/** The text behind a number; empty when there is none. */
+export function nameOf(number: u32): string {
+  if (number >= NAMES) return "";
+  const name = unchecked(shared.names[number]);
+  // SYNC name: the text is there once its length is; pairs with `name` in nameNumber().
+  return utf8.read(name.text, min(name.bytes.load(), NAME_BYTES));
 }

@@ -39,6 +39,12 @@ export let now: u64 = 0;
 /** Until when the running task has been charged. */
 let chargedUntil: u64 = 0;
 
+/** Bit n: task n has ended, and the host has not heard of it. */
+const finished = new StaticArray<u64>(WORDS);
+let finishedCount: u32 = 0;
+/** Word where the next is looked for. */
+let finishedAt: u32 = 0;
+
 export function setPid(value: u32): void {
   pid = value;
 }
@@ -93,10 +99,9 @@ export function announce(index: u32, ready: u64): void {
     const cpu = cpuAt(number);
     cpu.load.add(1);
     if (number == me) insert(READY, index, policy.keyOf(taskAt(index), word, number), taskAt(index).order.load(), stampOf(word));
-    else {
-      setArrival(cpu, index);
-      ring(cpu);
-    }
+    else setArrival(cpu, index);
+    // Also this thread's own: its event loop may wait for the bell.
+    ring(cpu);
     // SYNC cpu-gone: made ready first, looked second; pairs with `cpu-gone` in evacuate() and `cpu-gone` in startCpu().
     if (isLive(cpu)) return;
     const other = choose(taskAt(index).affinity.load(), number);
@@ -143,12 +148,37 @@ function takeArrivals(cpu: Cpu): void {
 
 function arrive(index: u32): void {
   const word = wordAt(index).load();
-  if (stateOf(word) != State.Ready || whoOf(word) != me) return;
   const task = taskAt(index);
+  if (stateOf(word) == State.Exited && task.tell.load() == me + 1 && task.owner.load() == pid) {
+    const bits = unchecked(finished[index >> 6]);
+    const bit = (<u64>1) << (<u64>index & 63);
+    if ((bits & bit) == 0) finishedCount++;
+    unchecked((finished[index >> 6] = bits | bit));
+    return;
+  }
+  if (stateOf(word) != State.Ready || whoOf(word) != me) return;
   insert(READY, index, policy.keyOf(task, word, me), task.order.load(), stampOf(word));
 }
 
-function hasArrivals(cpu: Cpu): bool {
+/** Takes one of the tasks that have ended and that this process wanted to be told of. @returns its id, 0 when there is none */
+export function takeFinished(): u32 {
+  if (me == NONE) return 0;
+  takeArrivals(cpuAt(me));
+  if (finishedCount == 0) return 0;
+  for (let step: u32 = 0; step < WORDS; step++) {
+    const bits = unchecked(finished[finishedAt]);
+    if (bits != 0) {
+      finishedCount--;
+      unchecked((finished[finishedAt] = bits & (bits - 1)));
+      const index = finishedAt * 64 + <u32>ctz(bits);
+      return idOf(index, wordAt(index).load());
+    }
+    finishedAt = finishedAt + 1 == WORDS ? 0 : finishedAt + 1;
+  }
+  return 0;
+}
+
+export function hasArrivals(cpu: Cpu): bool {
   for (let s: u32 = 0; s < SUMMARIES; s++) if (unchecked(cpu.summary[s]).load() != 0) return true;
   return false;
 }
@@ -335,7 +365,8 @@ function richest(): u32 {
   let most: i32 = 0;
   const end = limit();
   for (let number: u32 = 0; number < end; number++) {
-    if (number == me) continue;
+    // Tasks on a CPU that is not general are there because they have to.
+    if (number == me || cpuAt(number).general.load() == 0) continue;
     const load = cpuAt(number).load.load();
     if (load > most) {
       most = load;

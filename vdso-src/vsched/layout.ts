@@ -52,7 +52,10 @@ export const WAIT_CELLS: u32 = config.range("WAIT_CELLS", 15, 1, 255);
 /** Joiners of a task that are found without looking through the task table. */
 export const JOIN_CELLS: u32 = config.range("JOIN_CELLS", 3, 1, 15);
 /** Bytes of a task for its arguments, and after its exit for its result. */
-export const DATA_BYTES: u32 = config.range("DATA_BYTES", 192, 8, 4096);
+export const DATA_BYTES: u32 = config.range("DATA_BYTES", 512, 8, 4096);
+/** Names that processes can give numbers to. */
+export const NAMES: u32 = config.range("NAMES", 256, 1, 4096);
+export const NAME_BYTES: u32 = config.range("NAME_BYTES", 500, 4, 4096);
 /** Entries of the trace ring. */
 export const TRACE_LEN: u32 = config.powerOfTwo("TRACE_LEN", 4096);
 /** Levels of strict priority; 0 runs first. */
@@ -129,6 +132,8 @@ export enum Failure {
   home: Atomic<u32>;
   /** Pid of the process that will release it; 0: it is released when it exits. */
   owner: Atomic<u32>;
+  /** 1 + number of the CPU that is told when it ends; 0: none is. */
+  tell: Atomic<u32>;
   /** Place among the ready, smaller first. */
   order: Atomic<u64>;
   /** CPU in whose time it is << 58 | virtual run time. */
@@ -186,7 +191,7 @@ export enum Failure {
   load: Atomic<i32>;
   /** Bit n: word n of the arrivals may have bits. */
   @len(SUMMARIES) summary: FixedArray<Atomic<u64>>;
-  /** Bit n: task n may have become ready here. */
+  /** Bit n: task n may have become ready here, or ended, and this CPU wants to know. */
   @len(WORDS) arrivals: FixedArray<Atomic<u64>>;
 }
 
@@ -223,6 +228,13 @@ export enum QueueKind {
   where: Atomic<u64>;
 }
 
+/** `owner` claims it (0 -> pid), `bytes` publishes it; it is never given back. */
+@vvar export class Name {
+  owner: Atomic<u32>;
+  bytes: Atomic<u32>;
+  @len(NAME_BYTES) text: FixedArray<u8>;
+}
+
 @vvar class VvarData {
   policy: Atomic<Policy>;
   /** Ticks that a task may run under round-robin. */
@@ -245,6 +257,7 @@ export enum QueueKind {
   @len(TASKS) tasks: FixedArray<Task>;
   @len(QUEUES) queues: FixedArray<WaitQueue>;
   @len(TRACE_LEN) trace: FixedArray<TraceEntry>;
+  @len(NAMES) names: FixedArray<Name>;
 }
 
 export const shared = vvarRoot<VvarData>();

@@ -3,9 +3,9 @@
  * and what tells whose things they are is taken away last, so that a reaper that dies half-way is followed by one that starts again.
  */
 import { evacuate, isLive, ring, setArrival } from "./cpu";
-import { cpuAt, CPUS, NEVER, QUEUES, QueueKind, shared, State, TASKS, taskAt, Why, wordAt } from "./layout";
+import { cpuAt, CPUS, NAMES, NEVER, QUEUES, QueueKind, shared, State, TASKS, taskAt, Why, wordAt } from "./layout";
 import { closeQueue, mayGoOn, recoverMutexes } from "./sync";
-import { buried, kill } from "./tasks";
+import { buried, kill, tell } from "./tasks";
 import { lowerOrphanDeadline } from "./timers";
 import { distrustCells, endWaitFor, EXIT, QUEUE, queueIdOf, targetOf } from "./wait";
 import { find, free, idOf, stateOf, waits, whoOf } from "./word";
@@ -18,6 +18,7 @@ export function reap(pid: u32): void {
   for (let index: u32 = 0; index < TASKS; index++) bury(index, pid);
   for (let number: u32 = 0; number < CPUS; number++) if (cpuAt(number).pid.load() == pid) evacuate(number);
   dropQueues(pid);
+  dropNames(pid);
   recoverMutexes(0);
   repairIndexes();
   for (let number: u32 = 0; number < CPUS; number++) {
@@ -65,6 +66,14 @@ function dropQueues(pid: u32): void {
   }
 }
 
+/** Names that were claimed and not published. */
+function dropNames(pid: u32): void {
+  for (let number: u32 = 0; number < NAMES; number++) {
+    const name = unchecked(shared.names[number]);
+    if (name.owner.load() == pid && name.bytes.load() == 0) name.owner.store(0);
+  }
+}
+
 /** Makes the indexes again from the table, as far as one who died may have left them behind. */
 function repairIndexes(): void {
   for (let number: u32 = 0; number < CPUS; number++) unchecked((loads[number] = 0));
@@ -76,6 +85,7 @@ function repairIndexes(): void {
       unchecked(loads[number]++);
       setArrival(cpuAt(number), index);
     }
+    if (stateOf(word) == State.Exited) tell(index);
     if (!waits(word)) continue;
     const deadline = taskAt(index).deadline.load();
     if (deadline != 0) least = min(least, deadline);

@@ -1,6 +1,6 @@
 /** The life of a task: create, start, exit, release, cancel, join. */
-import { announce, charge, choose, me, NONE, pid, running, setRunning, ANYWHERE } from "./cpu";
-import { Failure, shared, State, TASKS, taskAt, Why, wordAt } from "./layout";
+import { announce, charge, choose, me, NONE, pid, ring, running, setArrival, setRunning } from "./cpu";
+import { cpuAt, CPUS, Failure, shared, State, TASKS, taskAt, Why, wordAt } from "./layout";
 import * as policy from "./policy";
 import { recoverMutexes } from "./sync";
 import { event, TraceEvent } from "./trace";
@@ -9,7 +9,7 @@ import { wake } from "./wake";
 import { claim, end, find, free, idOf, indexOf, makeReady, stateOf, waits, whyOf } from "./word";
 
 /** Takes a free slot and fills it. Nobody sees the task until {@link start}. */
-export function create(kind: u32, entry: u32, priority: i32, affinity: u32, home: u32, detached: bool): i32 {
+export function create(kind: u32, entry: u32, priority: i32, affinity: u32, home: u32, detached: bool, tell: u32): i32 {
   if (!policy.isPriority(priority)) return Failure.Range;
   if (choose(affinity, me) == NONE) return Failure.NoCpu;
   const from = shared.cursor.load() % TASKS;
@@ -27,6 +27,7 @@ export function create(kind: u32, entry: u32, priority: i32, affinity: u32, home
     task.affinity.store(affinity);
     task.home.store(home);
     task.owner.store(detached ? 0 : pid);
+    task.tell.store(tell);
     task.cancelled.store(0);
     task.exitCode.store(0);
     task.kind.store(kind);
@@ -66,6 +67,15 @@ export function start(id: u32): i32 {
   return 0;
 }
 
+/** Binds the running task to this process. */
+export function bind(): i32 {
+  if (running == NONE) return Failure.State;
+  const task = taskAt(running);
+  task.home.store(pid);
+  task.affinity.store((<u32>1) << me);
+  return 0;
+}
+
 /** Ends the running task. */
 export function exit(code: i32): i32 {
   if (running == NONE) return Failure.State;
@@ -90,8 +100,17 @@ export function buried(index: u32, ended: u64): void {
   if (task.held.load() != 0) recoverMutexes(id);
   // SYNC exit: ended first, notified second; pairs with `exit` in join().
   notifyAll(EXIT | id);
+  tell(index);
   // SYNC release: ended first, looked second; pairs with `release` in release().
   if (task.owner.load() == 0) free(index, ended);
+}
+
+/** Tells the CPU that wants to know of a task's end. */
+export function tell(index: u32): void {
+  const wants = taskAt(index).tell.load();
+  if (wants == 0 || wants > CPUS) return;
+  setArrival(cpuAt(wants - 1), index);
+  ring(cpuAt(wants - 1));
 }
 
 /** Nobody wants the task's result any more: its slot is free once it has ended. */

@@ -105,7 +105,7 @@ export function clearCells(target: u64): void {
 // ------------------------------------------------------------------ waiting
 
 /** The running task announces that it will wait. Then: look once more, and {@link letGoOfCpu} or {@link cancelWait}. */
-export function beginWait(target: u64, deadline: u64): i32 {
+export function beginWait(target: u64, deadline: u64, heedless: bool = false): i32 {
   if (running == NONE) return Failure.State;
   const index = running;
   const word = wordAt(index).load();
@@ -120,7 +120,7 @@ export function beginWait(target: u64, deadline: u64): i32 {
   if (locate(target)) enlist(idOf(index, word));
   if (deadline != 0) addTimer(index, deadline);
   // SYNC cancel: announced first, looked second; pairs with `cancel` in cancel().
-  if (task.cancelled.load() != 0) endAnnounced(index, announced, Why.Cancelled);
+  if (!heedless && task.cancelled.load() != 0) endAnnounced(index, announced, Why.Cancelled);
   return 0;
 }
 
