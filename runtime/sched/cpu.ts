@@ -372,26 +372,26 @@ export class Cpu implements CoroutineHost {
   #answer(id: number, ok: boolean, value: unknown): void {
     const { api } = this;
     const at = api.dataAddress(id);
-    const attempts: readonly (() => [boolean, unknown])[] = [
-      () => [ok, value],
-      () => [
-        false,
-        ok
-          ? new VdsoError("ERR_VDSO_TOO_LARGE", `the result does not fit into ${DATA_BYTES} bytes, or cannot be sent`)
-          : shortened(value),
-      ],
+    const large = new VdsoError(
+      "ERR_VDSO_TOO_LARGE",
+      `the result does not fit into ${DATA_BYTES} bytes, or cannot be sent`,
+    );
+    const error = ok ? large : value;
+    const attempts: readonly [boolean, unknown][] = [
+      [ok, value],
+      [false, shortened(error, 150, 200)],
+      [false, shortened(error, 50, 0)],
     ];
-    for (const attempt of attempts) {
-      const [fine, content] = attempt();
+    for (const [fine, content] of attempts) {
       try {
         api.setDataBytes(id, this.#writer.write(at, content));
         api.exit(fine ? RETURNED : THREW);
         return;
       } catch {
-        // The next attempt is smaller.
+        // The next one is smaller.
       }
     }
-    api.setDataBytes(id, this.#writer.write(at, new Error("the error that the task threw does not fit")));
+    api.setDataBytes(id, 0);
     api.exit(THREW);
   }
 }
@@ -400,13 +400,13 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (Object(value) as { then?: unknown }).then === "function";
 }
 
-/** An error without its stack, which is what makes errors large. */
-function shortened(error: unknown): unknown {
-  const { name, message, code } = Object(error) as { name?: unknown; message?: unknown; code?: unknown };
-  const short = new Error(String(message ?? error).slice(0, 100));
-  short.name = String(name ?? "Error").slice(0, 50);
-  short.stack = "";
-  return code === undefined ? short : Object.assign(short, { code: String(code).slice(0, 50) });
+/** An error with the beginnings of its message and its stack. */
+function shortened(error: unknown, messageLength: number, stackLength: number): Error {
+  const { name, message, code, stack } = Object(error) as Record<"name" | "message" | "code" | "stack", unknown>;
+  const short = new Error(String(message ?? error).slice(0, messageLength));
+  short.name = String(name ?? "Error").slice(0, 30);
+  short.stack = String(stack ?? "").slice(0, stackLength);
+  return code === undefined ? short : Object.assign(short, { code: String(code).slice(0, 30) });
 }
 
 function ended(id: number, why: number): VdsoError {

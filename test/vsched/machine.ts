@@ -3,7 +3,7 @@
  * which CPU goes on, so that every order can be tried and repeated.
  */
 import vsched, { Failure, type Policy, State, type VschedApi } from "../../generated/vsched/vsched.js";
-import { attach, type Mapping, map } from "../../runtime/index.ts";
+import { attach, type Mapping, map, pidOf } from "../../runtime/index.ts";
 
 /** What a program does: each yield is one call about itself. `true` from a wait: it had to wait. */
 export type Program = (cpu: VschedApi, id: number) => Generator<Action, number | undefined, void>;
@@ -53,6 +53,17 @@ export class Machine {
     const id = from.spawn(1, this.#programs.push(program) - 1, priority);
     if (id < 0) throw new Error(`spawn: ${id}`);
     return id;
+  }
+
+  /** A CPU's process dies, and another takes its place. @returns the task that died with it, 0 if none did */
+  kill(number: number): number {
+    const died = this.cpus[number]!.current();
+    const pid = pidOf(this.cpus[number]!);
+    this.mapping.drop(pid);
+    const cpu = attach(vsched, this.mapping.handle, { pid: pid + 1024 });
+    cpu.startCpu();
+    this.cpus[number] = cpu;
+    return died;
   }
 
   /** One CPU does one thing. @returns false: it had nothing to do */

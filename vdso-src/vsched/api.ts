@@ -88,7 +88,7 @@ export function stopCpu(): i32 {
   const own = cpuAt(cpu.me);
   // SYNC cpu-gone: taken out first, evacuated second; pairs with `cpu-gone` in announce().
   own.live.store(0);
-  cpu.evacuate(cpu.me);
+  cpu.evacuate();
   timers.lowerOrphanDeadline(own.nextDeadline.exchange(NEVER));
   own.pid.store(0);
   cpu.forgetCpu();

@@ -27,6 +27,8 @@ import { find, idOf, indexOf, makeReady, run, stampOf, stateOf, whoOf, whyOf } f
 /** Any general CPU. */
 export const ANYWHERE: u32 = 0xffffffff;
 export const NONE: u32 = 0xffffffff;
+/** Ready, but on no CPU: the next one that starts takes it. */
+export const NOWHERE: u32 = 1023;
 
 // Of this process.
 export let pid: u32 = 0;
@@ -92,21 +94,22 @@ export function choose(affinity: u32, preferred: u32): u32 {
 /** Tells the CPU on which a task is Ready by this word. If that CPU has gone meanwhile, finds another. */
 export function announce(index: u32, ready: u64): void {
   let word = ready;
-  // Each round but the first needs a CPU that ended in the middle of it.
-  for (let round: u32 = 0; round <= CPUS; round++) {
+  // Each round but the first needs a CPU that began or ended in the middle of it.
+  for (let round: u32 = 0; round <= 2 * CPUS; round++) {
     const number = whoOf(word);
-    if (number >= CPUS) return;
-    const cpu = cpuAt(number);
-    cpu.load.add(1);
-    if (number == me) insert(READY, index, policy.keyOf(taskAt(index), word, number), taskAt(index).order.load(), stampOf(word));
-    else setArrival(cpu, index);
-    // Also this thread's own: its event loop may wait for the bell.
-    ring(cpu);
-    // SYNC cpu-gone: made ready first, looked second; pairs with `cpu-gone` in evacuate() and `cpu-gone` in startCpu().
-    if (isLive(cpu)) return;
+    if (number < CPUS) {
+      const cpu = cpuAt(number);
+      cpu.load.add(1);
+      if (number == me) insert(READY, index, policy.keyOf(taskAt(index), word, number), taskAt(index).order.load(), stampOf(word));
+      else setArrival(cpu, index);
+      // Also this thread's own: its event loop may wait for the bell.
+      ring(cpu);
+      // SYNC cpu-gone: made ready first, looked second; pairs with `cpu-gone` in stopCpu(), reap() and startCpu().
+      if (isLive(cpu)) return;
+    }
     const other = choose(taskAt(index).affinity.load(), number);
-    if (other == NONE) return;
-    word = makeReady(index, word, whyOf(word), other);
+    if (other == NONE && number == NOWHERE) return;
+    word = makeReady(index, word, whyOf(word), other == NONE ? NOWHERE : other);
     if (word == 0) return;
   }
 }
@@ -213,7 +216,7 @@ export function startCpu(general: bool): i32 {
     me = number;
     running = NONE;
     chargedUntil = now;
-    // SYNC cpu-gone: live first, looked for what was left second; pairs with `cpu-gone` in announce().
+    // SYNC cpu-gone: live first, looked for what nobody has second; pairs with `cpu-gone` in announce().
     cpu.live.store(1);
     adopt();
     return number;
@@ -221,7 +224,7 @@ export function startCpu(general: bool): i32 {
   return Failure.Full;
 }
 
-/** Takes what is ready here or on CPUs that are gone. */
+/** Takes what is ready on no CPU. */
 function adopt(): void {
   for (let index: u32 = 0; index < TASKS; index++) {
     let word = wordAt(index).load();
@@ -315,14 +318,16 @@ export function giveUp(preempted: bool): bool {
   return true;
 }
 
-/** Gives the ready tasks of a CPU that is no longer live to others, where their affinity allows. */
-export function evacuate(number: u32): void {
+/** Gives ready tasks whose CPU is not live, or that are on none, to those that are. May be repeated. */
+export function evacuate(): void {
   for (let index: u32 = 0; index < TASKS; index++) {
     const word = wordAt(index).load();
-    if (stateOf(word) != State.Ready || whoOf(word) != number) continue;
+    if (stateOf(word) != State.Ready) continue;
+    const number = whoOf(word);
+    if (number < CPUS && isLive(cpuAt(number))) continue;
     const target = choose(taskAt(index).affinity.load(), number);
-    if (target == NONE) continue;
-    const moved = makeReady(index, word, whyOf(word), target);
+    if (target == NONE && number == NOWHERE) continue;
+    const moved = makeReady(index, word, whyOf(word), target == NONE ? NOWHERE : target);
     if (moved != 0) announce(index, moved);
   }
 }

@@ -9,7 +9,7 @@
  *        | stamp: counts  | generation  | who        | why  | state  |
  *        |  transitions   |             |            |      |        |
  *
- *   who:  in Spawning the pid's index (pid & 1023), in Ready, Running, Blocking, Blocked the CPU (where it was last).
+ *   who:  in Spawning the pid's index (pid & 1023), in Ready, Running, Blocking, Blocked the CPU (where it was last); 1023: ready on none.
  *   why:  in Blocking, Blocked, Ready, Running what ended the last wait; in Exited what ended the task.
  *   An id is `generation << 14 | index`: 30 bits, never 0. A slot's generation comes back after 65 535 uses of that slot, and slots are
  *   taken in turns.
@@ -111,7 +111,7 @@ export enum Failure {
   Stale = -1,
   /** The table is full. */
   Full = -2,
-  /** No live CPU that the affinity allows. */
+  /** No live CPU that the affinity names. */
   NoCpu = -3,
   /** The task is not in a state for this. */
   State = -4,

@@ -16,7 +16,7 @@ export function reap(pid: u32): void {
   // SYNC cpu-gone: taken out first, evacuated second; pairs with `cpu-gone` in announce().
   for (let number: u32 = 0; number < CPUS; number++) if (cpuAt(number).pid.load() == pid) cpuAt(number).live.store(0);
   for (let index: u32 = 0; index < TASKS; index++) bury(index, pid);
-  for (let number: u32 = 0; number < CPUS; number++) if (cpuAt(number).pid.load() == pid) evacuate(number);
+  evacuate();
   dropQueues(pid);
   dropNames(pid);
   recoverMutexes(0);

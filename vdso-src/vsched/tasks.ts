@@ -1,5 +1,5 @@
 /** The life of a task: create, start, exit, release, cancel, join. */
-import { announce, charge, choose, me, NONE, pid, ring, running, setArrival, setRunning } from "./cpu";
+import { announce, ANYWHERE, charge, choose, me, NONE, NOWHERE, pid, ring, running, setArrival, setRunning } from "./cpu";
 import { cpuAt, CPUS, Failure, shared, State, TASKS, taskAt, Why, wordAt } from "./layout";
 import * as policy from "./policy";
 import { recoverMutexes } from "./sync";
@@ -11,7 +11,7 @@ import { claim, end, find, free, idOf, indexOf, makeReady, stateOf, waits, whyOf
 /** Takes a free slot and fills it. Nobody sees the task until {@link start}. */
 export function create(kind: u32, entry: u32, priority: i32, affinity: u32, home: u32, detached: bool, tell: u32): i32 {
   if (!policy.isPriority(priority)) return Failure.Range;
-  if (choose(affinity, me) == NONE) return Failure.NoCpu;
+  if (affinity != ANYWHERE && choose(affinity, me) == NONE) return Failure.NoCpu;
   const from = shared.cursor.load() % TASKS;
   for (let step: u32 = 0; step < TASKS; step++) {
     let index = from + step;
@@ -55,12 +55,8 @@ export function start(id: u32): i32 {
   const index = indexOf(id);
   const task = taskAt(index);
   const cpu = choose(task.affinity.load(), me);
-  if (cpu == NONE) {
-    free(index, word);
-    return Failure.NoCpu;
-  }
   task.order.store(shared.nextOrder.add(1));
-  const ready = makeReady(index, word, Why.None, cpu);
+  const ready = makeReady(index, word, Why.None, cpu == NONE ? NOWHERE : cpu);
   if (ready == 0) return Failure.State;
   event(TraceEvent.Spawn, cpu, id);
   announce(index, ready);

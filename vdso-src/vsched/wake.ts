@@ -1,5 +1,5 @@
 /** Ends a task's wait: the one place where a waiting task is made to go on. */
-import { announce, choose, NONE } from "./cpu";
+import { announce, choose, NONE, NOWHERE } from "./cpu";
 import { shared, State, taskAt, Why } from "./layout";
 import { event, TraceEvent } from "./trace";
 import { endAnnounced, idOf, makeReady, stateOf, whoOf } from "./word";
@@ -17,8 +17,7 @@ export function wake(index: u32, word: u64, why: Why, target: u32 = NONE): bool 
   const last = whoOf(word);
   let cpu = target;
   if (cpu == NONE) cpu = choose(task.affinity.load(), last);
-  // Without a live CPU it waits, ready, for the next that starts.
-  if (cpu == NONE) cpu = last;
+  if (cpu == NONE) cpu = NOWHERE;
   task.order.store(shared.nextOrder.add(1));
   const ready = makeReady(index, word, why, cpu);
   if (ready == 0) return false;
