@@ -371,28 +371,25 @@ export class Cpu implements CoroutineHost {
   /** Writes a portable task's result where its spawner reads it. What cannot be sent becomes an error that can. */
   #answer(id: number, ok: boolean, value: unknown): void {
     const { api } = this;
-    const at = api.dataAddress(id);
-    const large = new VdsoError(
-      "ERR_VDSO_TOO_LARGE",
-      `the result does not fit into ${DATA_BYTES} bytes, or cannot be sent`,
-    );
-    const error = ok ? large : value;
-    const attempts: readonly [boolean, unknown][] = [
-      [ok, value],
-      [false, shortened(error, 150, 200)],
-      [false, shortened(error, 50, 0)],
-    ];
-    for (const [fine, content] of attempts) {
-      try {
-        api.setDataBytes(id, this.#writer.write(at, content));
-        api.exit(fine ? RETURNED : THREW);
-        return;
-      } catch {
-        // The next one is smaller.
-      }
-    }
+    if (this.#finish(id, ok, value)) return;
+    const error = ok
+      ? new VdsoError("ERR_VDSO_TOO_LARGE", `the result does not fit into ${DATA_BYTES} bytes, or cannot be sent`)
+      : value;
+    if (this.#finish(id, false, shortened(error, 150, 200)) || this.#finish(id, false, shortened(error, 50, 0))) return;
     api.setDataBytes(id, 0);
     api.exit(THREW);
+  }
+
+  /** @returns false: the value cannot be sent */
+  #finish(id: number, ok: boolean, value: unknown): boolean {
+    const { api } = this;
+    try {
+      api.setDataBytes(id, this.#writer.write(api.dataAddress(id), value));
+    } catch {
+      return false;
+    }
+    api.exit(ok ? RETURNED : THREW);
+    return true;
   }
 }
 

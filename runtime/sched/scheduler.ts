@@ -180,16 +180,16 @@ export class Scheduler implements AsyncDisposable {
 
   async #end(): Promise<void> {
     this.#closing = true;
-    await Promise.all([...this.#executors].map((process) => this.#kernel.kill(process.pid).catch(() => undefined)));
+    await Promise.all([...this.#executors].map(({ pid }) => this.#kernel.kill(pid).catch(() => undefined)));
     this.#cpu.stop();
     await this.#running;
   }
 
   async #startExecutor(): Promise<void> {
-    const process = await this.#kernel.spawn(executor, { name: `cpu-${++this.#started}`, data: this.#data });
-    this.#executors.add(process);
-    void process.exited.then(() => {
-      this.#executors.delete(process);
+    const child = await this.#kernel.spawn(executor, { name: `cpu-${++this.#started}`, data: this.#data });
+    this.#executors.add(child);
+    void child.exited.then(() => {
+      this.#executors.delete(child);
       // Not awaited by anybody: a kernel that shuts down refuses, and then nothing is left to run.
       if (!this.#closing) this.#startExecutor().catch(() => undefined);
     });
