@@ -217,8 +217,9 @@ export class Cpu implements CoroutineHost {
 
   async #idle(): Promise<void> {
     const { api } = this;
+    // Who waits for nobody need not look.
+    if ((this.#options.general || this.#handles.size > 0) && this.#spin()) return;
     if (this.#options.blocking && this.#outside === 0) {
-      if (this.#spin()) return;
       // Not for ever: the kernel's requests come by the event loop.
       api.park(this.#options.sliceMs);
       return;

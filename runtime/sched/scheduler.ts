@@ -52,7 +52,7 @@ export interface SchedulerOptions {
   readonly granularityUs?: number;
   /** How long tasks may run before a thread's event loop gets a turn. Default: 10. */
   readonly sliceMs?: number;
-  /** How long an executor looks for work before it sleeps. Default: 50. */
+  /** How long an executor, and this thread while executors work for it, looks for news before it sleeps: waking takes longer. Default: 50. */
   readonly spinUs?: number;
 }
 
@@ -108,7 +108,7 @@ export class Scheduler implements AsyncDisposable {
     if (!api.configure(policy, sliceTicks, granularityUs)) {
       throw new VdsoError("ERR_VDSO_SCHED_STARTED", "start: expected a kernel without a scheduler, found one");
     }
-    const cpu = new Cpu(api, { general: false, blocking: false, sliceMs, spinUs: 0 });
+    const cpu = new Cpu(api, { general: false, blocking: false, sliceMs, spinUs });
     const scheduler = new Scheduler(kernel, cpu, { sliceMs, spinUs });
     try {
       await Promise.all(Array.from({ length: cpus }, () => scheduler.#startExecutor()));

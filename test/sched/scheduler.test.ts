@@ -82,7 +82,7 @@ describe("with two executors", () => {
   });
 
   test("tasks go on while this thread is blocked", async () => {
-    const tasks = Array.from({ length: 20 }, () => work().add(1, 1));
+    const tasks = Array.from({ length: 40 }, () => work().spins(10));
     const before = executed();
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
     expect(executed() - before).toBeGreaterThan(0);
