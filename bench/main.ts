@@ -29,19 +29,27 @@ const groups = readdirSync(import.meta.dirname)
   .map((file) => file.slice(0, -".bench.ts".length))
   .sort();
 
-const { values } = parseArgs({
-  options: {
-    only: { type: "string", multiple: true },
-    runs: { type: "string" },
-    json: { type: "string" },
-    readme: { type: "boolean" },
-  },
-});
+const values = readOptions();
 const chosen = values.only ?? groups;
 const unknown = chosen.filter((name) => !groups.includes(name));
 if (unknown.length > 0) fail(`unknown group ${unknown.join(", ")}; known are ${groups.join(", ")}`);
 const runs = Number(values.runs ?? LEAST_RUNS);
 if (!Number.isInteger(runs) || runs < 1) fail(`--runs: expected a positive number, found ${values.runs}`);
+
+function readOptions() {
+  try {
+    return parseArgs({
+      options: {
+        only: { type: "string", multiple: true },
+        runs: { type: "string" },
+        json: { type: "string" },
+        readme: { type: "boolean" },
+      },
+    }).values;
+  } catch (error) {
+    return fail((error as Error).message);
+  }
+}
 
 function fail(message: string): never {
   console.error(message);

@@ -50,7 +50,11 @@ const group: Group = [
     async ours() {
       const { Kernel } = await loadPackage();
       await using kernel = await Kernel.boot({ vdsos: [bench] });
-      return await residentKib(() => kernel.spawn(new URL("./workers/attaching.js", import.meta.url)));
+      try {
+        return await residentKib(() => kernel.spawn(new URL("./workers/attaching.js", import.meta.url)));
+      } finally {
+        await Promise.all(kernel.processes().map(({ pid }) => kernel.kill(pid)));
+      }
     },
     peers: {
       async "bare worker"() {

@@ -101,13 +101,13 @@ declare namespace vvar {
   function pages(): u32;
 }
 
-/** Text in the vVAR, as UTF-8. */
+/** Text in the vVAR, as UTF-8. `to`, `from`: an array of the vVAR, or an address. */
 declare namespace utf8 {
   /** Bytes that `text` takes. */
   function length(text: string): u32;
-  /** Writes as many whole characters as fit in `maxBytes` bytes of the vVAR. @returns bytes written */
+  /** Writes as many whole characters as fit in `maxBytes`. @returns bytes written */
   function write<D>(to: D, text: string, maxBytes: u32): u32;
-  /** The text in `bytes` bytes of the vVAR, at most 2 KiB. A temporary. */
+  /** The text in `bytes` bytes, at most 2 KiB; what is not UTF-8 becomes U+FFFD. */
   function read<S>(from: S, bytes: u32): string;
 }
 
@@ -146,6 +146,14 @@ declare namespace log {
 
 // ------------------------------------------------------------------ in the API
 
+/** Handles of host objects, of `@host` classes, have these. */
+interface Object {
+  /** Keeps a host object beyond the call that passed it. */
+  retain(): void;
+  /** Lets go of what {@link Object.retain} kept. */
+  release(): void;
+}
+
 /** In JavaScript `T | undefined`. */
 declare class Option<T> {
   static some<T>(value: T): Option<T>;
@@ -159,6 +167,7 @@ declare class Option<T> {
 
 /** In JavaScript `{ ok: true, value } | { ok: false, error }`. */
 declare class Result<T, E> {
+  static ok<E>(): Result<void, E>;
   static ok<T, E>(value: T): Result<T, E>;
   static err<T, E>(error: E): Result<T, E>;
   readonly isOk: bool;
@@ -167,4 +176,6 @@ declare class Result<T, E> {
   readonly value: T;
   /** Look at `isErr` first. */
   readonly error: E;
+  /** The value, or `fallback` in place of an error. */
+  unwrapOr(fallback: T): T;
 }

@@ -1,6 +1,6 @@
 /**
  * Builds every vDSO of this repository into `generated/<name>/`: those of `vdso-src`, those of examples that have a folder `vdso`,
- * and the one that the benchmarks call. Prints only what it had to build.
+ * and those that the benchmarks call. Prints only what it had to build.
  */
 
 import { existsSync, readdirSync } from "node:fs";
@@ -14,7 +14,8 @@ function findVdsos(): { name: string; srcDir: string }[] {
   const own = folders("vdso-src").map((name) => ({ name, srcDir: join(root, "vdso-src", name) }));
   const examples = folders("examples").map((name) => ({ name, srcDir: join(root, "examples", name, "vdso") }));
   const bench = { name: "bench", srcDir: join(root, "bench", "vdso") };
-  return [...own, ...examples, bench].filter(({ srcDir }) => existsSync(join(srcDir, "api.ts")));
+  const yardsticks = folders("bench/vdso").map((name) => ({ name, srcDir: join(root, "bench", "vdso", name) }));
+  return [...own, ...examples, bench, ...yardsticks].filter(({ srcDir }) => existsSync(join(srcDir, "api.ts")));
 }
 
 function folders(parent: string): string[] {

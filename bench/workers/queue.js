@@ -35,7 +35,7 @@ function vqueueEnds() {
   return {
     send(value) {
       let item = api.claim(queue);
-      for (let tries = 0; item === 0; item = api.claim(queue)) if (++tries > SPINS) api.waitForSpace(queue, 10);
+      for (let tries = 0; item < 64; item = api.claim(queue)) if (++tries > SPINS) api.waitForSpace(queue, 10);
       fill(words, item >>> 2, value);
       api.commit(queue, item);
     },
@@ -46,7 +46,7 @@ function vqueueEnds() {
     receiveAll() {
       for (let total = 0; ; ) {
         let item = api.take(queue);
-        for (let tries = 0; item === 0; item = api.take(queue)) if (++tries > SPINS) api.waitForItem(queue, 10);
+        for (let tries = 0; item < 64; item = api.take(queue)) if (++tries > SPINS) api.waitForItem(queue, 10);
         const at = item >>> 2;
         const end = words[at] === END;
         if (!end) total = (total + sum(words, at)) | 0;

@@ -6,7 +6,7 @@
  * const { total } = await countFiles(kernel, { paths: ["README.md"], processes: 2 });
  * ```
  */
-import vqueue, { type VqueueApi } from "../../generated/vqueue/vqueue.js";
+import vqueue, { Policy, type VqueueApi } from "../../generated/vqueue/vqueue.js";
 import wordcount, {
   BUFFERS,
   type Counts,
@@ -14,8 +14,8 @@ import wordcount, {
   TABLE_LEN,
   type WordcountApi,
 } from "../../generated/wordcount/wordcount.js";
-import { type Kernel, type Process, pidOf } from "../../runtime/index.ts";
-import { Messages } from "./messages.ts";
+import type { Kernel, Process } from "../../runtime/index.ts";
+import { FIRST_ADDRESS, Messages } from "./messages.ts";
 
 export interface Job {
   /** Files and folders. */
@@ -89,10 +89,10 @@ export async function countFiles(kernel: Kernel, job: Job): Promise<Report> {
   };
 }
 
-/** A queue of the kernel's: it outlives the processes that use it. */
+/** A queue of the kernel's, which everybody may receive from: it outlives the processes that use it. */
 function register(queues: VqueueApi): number {
-  const queue = queues.register(pidOf(queues));
-  if (queue === undefined) throw new Error("all queues are taken");
+  const queue = queues.register(Policy.Fail, true);
+  if (queue < FIRST_ADDRESS) throw new Error("all queues are taken");
   return queue;
 }
 

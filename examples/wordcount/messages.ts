@@ -19,6 +19,9 @@ const BUFFER = 6;
 const BYTES = 7;
 const START = 8;
 
+/** What vqueue returns below it is no address, but says why there is none: mostly that there is nothing to take, or no room. */
+export const FIRST_ADDRESS = 64;
+
 /** How long a process that has nothing to do sleeps before it looks whether it is asked to end. */
 const NAP_MS = 100;
 
@@ -36,7 +39,7 @@ export class Messages {
   /** There is always room: a queue is longer than there are buffers and processes. */
   send(message: Message): void {
     const item = this.#queues.claim(this.#queue);
-    if (item === 0) throw new Error(`queue ${this.#queue} is full`);
+    if (item < FIRST_ADDRESS) throw new Error(`queue ${this.#queue} is full`);
     const at = item / Uint32Array.BYTES_PER_ELEMENT;
     this.#words[at + KIND] = KINDS.indexOf(message.kind);
     if (message.kind !== "end") this.#words[at + BUFFER] = message.buffer;
@@ -51,7 +54,7 @@ export class Messages {
   receive(self: Process): Message | undefined {
     while (!self.stopping) {
       const item = this.#queues.take(this.#queue);
-      if (item !== 0) {
+      if (item >= FIRST_ADDRESS) {
         const message = this.#read(item / Uint32Array.BYTES_PER_ELEMENT);
         this.#queues.release(this.#queue, item);
         return message;

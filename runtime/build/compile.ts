@@ -170,7 +170,7 @@ class Run {
     const own = this.dialect?.tree.diagnostics ?? [];
     // The language's complaints on a line that the dialect has complained about follow from it.
     const said = new Set(own.map(({ file, line }) => `${file}:${line}`));
-    const all = [...own];
+    const others: Diagnostic[] = [];
     for (const message of this.messages) {
       if (message.category < tables.DiagnosticCategory.Warning || message.code === ONLY_FUNCTIONS_EXPORTED) continue;
       if (message.message.includes(COMPILER_FAILED)) continue;
@@ -179,9 +179,9 @@ class Run {
       if (own.length > 0 && ECHO.test(diagnostic.message)) continue;
       const property = MISSING_PROPERTY.exec(diagnostic.message)?.[1];
       if (property !== undefined && this.dialect?.tree.refusedMembers.has(property)) continue;
-      if (!said.has(`${diagnostic.file}:${diagnostic.line}`) || diagnostic.line === 0) all.push(diagnostic);
+      if (!said.has(`${diagnostic.file}:${diagnostic.line}`) || diagnostic.line === 0) others.push(diagnostic);
     }
-    return withoutEchoes(all).sort((a, b) =>
+    return [...own, ...withoutEchoes(others)].sort((a, b) =>
       a.file === b.file ? a.line - b.line || a.column - b.column : a.file < b.file ? -1 : 1,
     );
   }

@@ -52,10 +52,18 @@ async function compileJob({ srcDir, options, environment }: CompilerJob): Promis
   ]);
   const sources = new FolderReader(srcDir);
   const variables = new Map<string, string | null>();
+  // However the compiler looks a variable up: one that went unnoticed would leave a stale image when it changes.
+  const note = (name: string | symbol): void => {
+    if (typeof name === "string") variables.set(name, environment[name] ?? null);
+  };
   const env = new Proxy(environment, {
-    get(values, name: string) {
-      variables.set(name, values[name] ?? null);
-      return values[name];
+    get(values, name) {
+      note(name);
+      return Reflect.get(values, name);
+    },
+    getOwnPropertyDescriptor(values, name) {
+      note(name);
+      return Reflect.getOwnPropertyDescriptor(values, name);
     },
   });
   const { imageName, packageName, mode, log, features, config, wat, sourceMap } = options;

@@ -556,7 +556,7 @@ export class Vm {
       value >= -9007199254740991n && value <= 9007199254740991n ? Number(value) : value;
     const vdso = {
       panic: (site: number) => this.panic(site),
-      // The level stays at 0, so that lines are only for the sites that ignore it.
+      // The log level stays at 0, at which an image makes no lines; what it passes for one is dropped.
       log: () => {
         this.siteArguments = [];
       },

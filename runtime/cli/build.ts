@@ -51,6 +51,9 @@ async function run(parsed: ParsedArguments): Promise<void> {
 
 function readConfig(parsed: ParsedArguments): BuildConfig {
   const srcDir = onlyPositional(parsed, "the folder of a vDSO");
+  if (statSync(srcDir, { throwIfNoEntry: false })?.isFile()) {
+    throw new UsageError(`expected the folder of a vDSO, found the file ${srcDir}`);
+  }
   const mode = textOption(parsed, "mode") ?? "release";
   if (mode !== "release" && mode !== "debug") throw new UsageError(`--mode: expected release or debug, found ${mode}`);
   const imageName = textOption(parsed, "name") ?? basename(resolve(srcDir));

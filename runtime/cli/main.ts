@@ -79,13 +79,20 @@ function explain(error: unknown, command: string | undefined): number {
   if (error instanceof FailedError) return 1;
   if (error instanceof VdsoError) {
     printError(`${label} ${error.message} [${error.code}]`);
-    if (error.cause !== undefined) printError(describeCause(error.cause));
+    // Most messages say what their cause said.
+    if (error.cause !== undefined && !error.message.includes(messageOf(error.cause))) {
+      printError(describe(error.cause));
+    }
     return 1;
   }
-  printError(`${label} ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  printError(`${label} ${describe(error)}`);
   return 1;
 }
 
-function describeCause(cause: unknown): string {
-  return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -333,3 +333,20 @@ test("a copy of many bytes is one step, and several where races on them are allo
   expect((await check({ image: bulk, threads: { a: clears }, races: { allow: ["bytes"] } })).transitions).toBe(3);
   expect((await check({ image: bulk, threads: { a: clears, b: clears } })).failure?.kind).toBe("race");
 });
+
+test("a thread that attaches itself does so while others run", async () => {
+  const { image: sample } = await imageOf(SAMPLE);
+  const attaches: ThreadBody = function* (t) {
+    yield* t.call("processInit", t.pid);
+    if ((yield* t.call("myPid")) !== t.pid) throw new Error("somebody else's pid");
+  };
+  const counts = new Set<unknown>();
+  const result = await check({
+    image: sample,
+    threads: { a: { run: attaches, attach: false }, b: { run: attaches, attach: false } },
+    safety: ({ vvar }) => void counts.add(vvar["count"]),
+    strategy: exhaustive(),
+  });
+  expect(result.ok, String(result)).toBe(true);
+  expect(counts).toEqual(new Set([0n, 100n, 200n]));
+});

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect, test } from "vitest";
@@ -72,6 +72,14 @@ test("what is wrong with folder or options is one line with its code", async () 
     expect(code).toBe(1);
     expect(stderr).toMatch(expected);
   }
+});
+
+test("outputs that cannot be written are one line with a code, without a stack", async () => {
+  using project = new Project();
+  writeFileSync(join(project.folder, "taken"), "");
+  const { code, stderr } = await vdso(["build", "src", "--out", "taken"], { cwd: project.folder });
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^error: cannot write to .*taken: .* \[ERR_VDSO_BUILD_OUTPUT\]\n$/);
 });
 
 test("build --watch builds again after a change, survives an error, and ends with code 0 on Ctrl-C", async () => {

@@ -31,6 +31,7 @@ test("wrong usage ends with code 2, says what is wrong and where to look", async
     [["toString"], /unknown command/],
     [["build"], /expected the folder of a vDSO, found nothing/],
     [["build", "a", "b"], /found also b/],
+    [["build", "vdso-src/example/api.ts"], /expected the folder of a vDSO, found the file vdso-src\/example\/api\.ts/],
     [["build", "a", "--fast"], /--fast/],
     [["build", "a", "--config", "X"], /expected NAME=VALUE, found "X"/],
     [["build", "a", "--config", "=1"], /expected NAME=VALUE/],

@@ -1,180 +1,520 @@
 /**
- * Queues of 88-byte items between processes: bounded, FIFO, any number of producers and consumers.
+ * Mailboxes: bounded queues of 88-byte items that every process can send to, any number of producers and consumers, FIFO per producer, an urgent
+ * lane that overtakes. A process may die at any instruction: what it had claimed is skipped, what it had taken is delivered again.
  *
- * Source: Dmitry Vyukov's bounded MPMC queue, https://www.1024cores.net/home/lock-free-algorithms/queues/bounded-mpmc-queue
- * Who writes what: a producer owns the slot from its claim to its commit, a consumer from its take to its release.
- * Progress: claims are lock-free. A process that dies between claim and commit, or between take and release, blocks that position for
- * ever: this first queue does not survive a death at every instruction.
+ * Functions that return a `u32` give an address, an id or a count, or, below 64, a Status. See ring.ts for how it works.
  */
-import { ARRAY_LEN, Item, QUEUE_LEN, Queue, shared } from "./layout";
+import { lengthOf, advance, CLAIMED, EMPTY, FULL, indexOf, isOwned, logOf, MAX_RUN, ownedWord, REDO, runOf, SKIP, slotAt, slotOf, slotsBetween, stateOf, ONE_TURN, TAKEN, TURN_MASK, turnOf, wordOf, wordTurn } from "./ring";
+import { ARRAY_LEN, Mailbox, QUEUE_LEN, shared, Slot, SLOT_BYTES, SLOT_WORD_BYTES } from "./layout";
+import { claimAny, claimedUpTo, gotIndex, gotRun, hasItem, hasSpace, headPosition, itemUrgent, lookAround, passOnItem, slotByItem, slotInAnyLane, tailPosition, takeAgain, takeAny, takenUpTo } from "./lane";
+import { authorise, authoriseOwner, addOwner, bind, closeMailbox, registerMailbox, removeOwner } from "./mailbox";
+import { Message, peekAt, read, write } from "./copies";
+import * as map from "./map";
+import { boundId, claimedItem, claimedTurn, enter, forgetClaimed, forgetTaken, headOf, indexIn, mailboxAt, me, receivingId, setClaimed, setReceivingId, setTaken, takenItem, takenTurn, tailOf } from "./process";
+import { reap, redoRun, skipRun } from "./reap";
+import { idOf, isClearToClaim, isClearToTake, isOpen, ITEM_NOTICE, LOOK_AROUND, Policy, SPACE_NOTICE, statusOfId } from "./gate";
+import { Status } from "./status";
+import { ITEM, SPACE, wakeNext, wakeOne } from "./waiting";
 
-export { ARRAY_LEN, QUEUE_LEN } from "./layout";
+export { ARRAY_LEN, ITEM_BYTES, MAP_LEN, PROCESSES, QUEUE_LEN, SLOT_BYTES, SPIN, URGENT_LEN } from "./layout";
+export { Message } from "./copies";
+export { MAX_RUN } from "./ring";
+export { arm, disarm, passOn, setSpin, unwatch, waitAny, waitForItem, waitForSpace, waitForUrgentSpace, wakeWord, Watch, watch } from "./select";
+export { Policy } from "./gate";
+export { Status } from "./status";
 
-const MASK: u32 = QUEUE_LEN - 1;
-const RETIRED: u32 = 0xffffffff;
+/** Below it: Status. */
+const FIRST_ADDRESS: u32 = 64;
+const DATA_BYTES: u16 = 64;
+const NORMAL: bool = false;
+const URGENT: bool = true;
 
-function queueAt(queue: u32): Queue {
-  assert(queue < ARRAY_LEN, "no such queue");
-  return unchecked(shared.queues[queue]);
+/** Counters of a mailbox; a moment's view. */
+@apistruct export class Stats {
+  /** Items that wait, and claimed slots among them. */
+  depth: u32;
+  urgentDepth: u32;
+  /** The most that waited, looked at when it was full and every PUBLISH_EVERY items. */
+  highWater: u32;
+  /** Items committed, and slots claimed now; modulo 2^32. */
+  sent: u32;
+  /** Items taken; modulo 2^32. */
+  received: u32;
+  /** Items that made room for newer ones. */
+  dropped: u32;
+  /** Slots claimed and not committed: abandoned, or their producer died. */
+  skipped: u32;
+  /** Items delivered again because their consumer died, or put them back. */
+  redelivered: u32;
+  /** Times that a process parked. */
+  waits: u32;
+  /** Wake-ups sent. */
+  wakeUps: u32;
 }
 
-/** Registers a queue for a process. @returns its number, or nothing when all are taken */
-export function register(pid: u32): Option<u32> {
-  assert(pid != 0 && pid != RETIRED, "a pid is needed");
-  for (let i: u32 = 0; i < ARRAY_LEN; i++) {
-    const queue = unchecked(shared.queues[i]);
-    // Retired while its slots are reset, so that nobody pushes into it before.
-    if (!queue.owner.cas(0, RETIRED)) continue;
-    const start = queue.tail.load();
-    queue.head.store(start);
-    for (let k: u32 = 0; k < QUEUE_LEN; k++) {
-      const position = start + k;
-      unchecked(queue.slots[position & MASK]).turn.store(position);
-    }
-    queue.owner.store(pid);
-    return Option.some(i);
-  }
-  return Option.none();
+/** Makes the caller a process. @throws panic when the pid's place is still taken by one that was not dropped */
+export function processInit(pid: u32): void {
+  enter(pid);
 }
 
-/** Gives a queue back; what it holds is lost, and everybody asleep on it wakes. */
-export function unregister(queue: u32): void {
-  const it = queueAt(queue);
-  it.owner.store(0);
-  it.committed.add(1);
-  it.committed.notify();
-  it.released.add(1);
-  it.released.notify();
-}
-
-/** The pid that registered the queue; 0 when it is free. */
-export function ownerOf(queue: u32): u32 {
-  const owner = queueAt(queue).owner.load();
-  return owner == RETIRED ? 0 : owner;
-}
-
-/** Items between the next to take and the next to fill; a moment's view. */
-export function length(queue: u32): u32 {
-  const it = queueAt(queue);
-  const head = it.head.load();
-  const count = it.tail.load() - head;
-  return min(count, QUEUE_LEN);
-}
-
-/** Claims a slot to fill in place. @returns the item's address in the vVAR; 0 when the queue is full */
-export function claim(queue: u32): u32 {
-  const it = queueAt(queue);
-  let tail = it.tail.load();
-  while (true) {
-    const slot = unchecked(it.slots[tail & MASK]);
-    const distance = <i32>(slot.turn.load() - tail);
-    if (distance == 0) {
-      const seen = it.tail.compareExchange(tail, tail + 1);
-      if (seen == tail) return <u32>changetype<usize>(slot.item);
-      tail = seen;
-    } else if (distance < 0) return 0;
-    else tail = it.tail.load();
-  }
-}
-
-/** Hands a claimed item to the consumers. */
-export function commit(queue: u32, item: u32): void {
-  const it = queueAt(queue);
-  const turn = turnOf(it, item);
-  // SYNC slot-full: publishes the payload; pairs with `slot-full` in take(). A store, not a CAS: the slot is ours until here.
-  turn.store(turn.load() + 1);
-  // SYNC commit-sleepers: the turn is written before the sleepers are looked for; pairs with `commit-sleepers` in waitForItem().
-  if (it.consumersAsleep.load() != 0) {
-    // Cleared, or every commit until the first of them runs would wake them again. Before the count: who saw the old count wakes by that.
-    it.consumersAsleep.store(0);
-    it.committed.add(1);
-    // All, not one: with this commit the items behind it, which were committed before it, can be taken as well.
-    it.committed.notify();
-  }
-}
-
-/** Takes the oldest item, to read in place. @returns its address in the vVAR; 0 when the queue is empty */
-export function take(queue: u32): u32 {
-  const it = queueAt(queue);
-  let head = it.head.load();
-  while (true) {
-    const slot = unchecked(it.slots[head & MASK]);
-    // SYNC slot-full: the payload is there once the turn says so; pairs with `slot-full` in commit().
-    const distance = <i32>(slot.turn.load() - (head + 1));
-    if (distance == 0) {
-      const seen = it.head.compareExchange(head, head + 1);
-      if (seen == head) return <u32>changetype<usize>(slot.item);
-      head = seen;
-    } else if (distance < 0) return 0;
-    else head = it.head.load();
-  }
-}
-
-/** Gives a taken slot back to the producers. */
-export function release(queue: u32, item: u32): void {
-  const it = queueAt(queue);
-  const turn = turnOf(it, item);
-  turn.store(turn.load() + MASK);
-  // SYNC release-sleepers: the turn is written before the sleepers are looked for; pairs with `release-sleepers` in waitForSpace().
-  if (it.producersAsleep.load() != 0) {
-    // As in commit().
-    it.producersAsleep.store(0);
-    it.released.add(1);
-    // All, not one: with this slot those behind it, which were released before it, can be claimed as well.
-    it.released.notify();
-  }
+/** Puts right what an ended process left. May be repeated. */
+export function processDrop(pid: u32): void {
+  reap(pid);
 }
 
 /**
- * Sleeps until an item can be taken.
+ * Registers a mailbox, with the caller as its receiver, and its owner: it closes when its last owner leaves or dies.
  *
- * @param timeoutMs - negative: for ever
- * @returns is there (probably) one? false: time is up, or the queue was given back
+ * @param anyone - may every other process receive as well?
+ * @returns its id, or a Status: NoRoom, NoProcess
  */
-export function waitForItem(queue: u32, timeoutMs: f64 = -1): bool {
-  const it = queueAt(queue);
-  const seen = it.committed.load();
-  it.consumersAsleep.store(1);
-  // SYNC commit-sleepers: announced first, looked second; pairs with `commit-sleepers` in commit().
-  if (!hasItem(it) && it.owner.load() != 0) it.committed.wait(seen, nanoseconds(timeoutMs));
-  return hasItem(it);
+export function register(policy: Policy = Policy.Fail, anyone: bool = false): u32 {
+  return registerMailbox(policy, anyone);
 }
 
-/** Sleeps until a slot can be claimed; see {@link waitForItem}. */
-export function waitForSpace(queue: u32, timeoutMs: f64 = -1): bool {
-  const it = queueAt(queue);
-  const seen = it.released.load();
-  it.producersAsleep.store(1);
-  // SYNC release-sleepers: announced first, looked second; pairs with `release-sleepers` in release().
-  if (!hasSpace(it) && it.owner.load() != 0) it.released.wait(seen, nanoseconds(timeoutMs));
-  return hasSpace(it);
+/** Makes another process a receiver and owner too. It has to be attached. */
+export function share(mailbox: u32, pid: u32): Status {
+  return addOwner(mailbox, pid);
 }
 
-/** Frees the queues of a process that ended. */
-export function processDrop(pid: u32): void {
-  for (let i: u32 = 0; i < ARRAY_LEN; i++) {
-    if (unchecked(shared.queues[i]).owner.load() == pid) unregister(i);
+/** The caller receives no more; the mailbox closes with its last owner. */
+export function leave(mailbox: u32): Status {
+  const refused = authoriseOwner(mailbox);
+  if (refused != Status.Ok) return refused;
+  const index = indexIn(mailbox);
+  setReceivingId(index, 0);
+  removeOwner(mailboxAt(index), me);
+  return Status.Ok;
+}
+
+/** Closes a mailbox: what it holds is lost, who waits for it is woken. */
+export function close(mailbox: u32): Status {
+  return closeMailbox(mailbox);
+}
+
+/** Is the id one that can be used? */
+export function statusOf(mailbox: u32): Status {
+  return statusOfId(mailbox);
+}
+
+/** The id of the mailbox with this index, 0 if it is not open: to list them. */
+export function mailboxWithIndex(index: u32): u32 {
+  if (index >= ARRAY_LEN) return 0;
+  const box = mailboxAt(index);
+  const id = idOf(box.gate.load(), index);
+  return isOpen(box, id) ? id : 0;
+}
+
+/** What a producer meets when the mailbox is full. */
+export function policyOf(mailbox: u32): Policy {
+  const index = indexIn(mailbox);
+  if (index >= ARRAY_LEN) return Policy.Fail;
+  const policy = mailboxAt(index).policy.load();
+  return policy > <u32>Policy.DropOldest ? Policy.Fail : <Policy>policy;
+}
+
+/** The pid that is said to receive here: who registered it, unless set. 0: the id is of no use. */
+export function getPid(mailbox: u32): u32 {
+  return statusOfId(mailbox) == Status.Ok ? mailboxAt(indexIn(mailbox)).pid.load() : 0;
+}
+
+export function setPid(mailbox: u32, pid: u32): Status {
+  const refused = authoriseOwner(mailbox);
+  if (refused == Status.Ok) mailboxAt(indexIn(mailbox)).pid.store(pid);
+  return refused;
+}
+
+/** Mailboxes that were found corrupt and are out of use. */
+export function corruptMailboxes(): u32 {
+  return shared.corrupt.load();
+}
+
+/** Claims a slot to fill in place. @returns the item's address, or a Status */
+// @ts-ignore: decorator
+@inline
+export function claim(mailbox: u32): u32 {
+  const index = indexIn(mailbox);
+  if (boundId(index) != mailbox) return claimOne(mailbox, NORMAL);
+  const box = mailboxAt(index);
+  const tail = tailOf(index, NORMAL);
+  const slot = slotOf(box, tail, NORMAL);
+  const empty = wordOf(turnOf(tail, NORMAL), EMPTY);
+  // Word, then gate, then CAS: see lane.ts.
+  if (slot.word.load() != empty || !isClearToClaim(box, mailbox)) return claimOne(mailbox, NORMAL);
+  if (!slot.word.cas(empty, empty | CLAIMED | me)) return claimOne(mailbox, NORMAL);
+  const item = <u32>changetype<usize>(slot.item);
+  setClaimed(index, item, empty);
+  claimedUpTo(box, index, tail, advance(tail, 1, NORMAL), NORMAL);
+  return item;
+}
+
+/** Claims a slot of the urgent lane. */
+export function claimUrgent(mailbox: u32): u32 {
+  return claimOne(mailbox, URGENT);
+}
+
+function claimOne(mailbox: u32, urgent: bool): u32 {
+  const status = claimUpTo(mailbox, 1, urgent);
+  return status == Status.Ok ? itemAddress(mailbox, gotIndex, urgent) : <u32>status;
+}
+
+function claimUpTo(mailbox: u32, want: u32, urgent: bool): Status {
+  const index = indexIn(mailbox);
+  if (boundId(index) != mailbox) {
+    const refused = bind(mailbox);
+    if (refused != Status.Ok) return refused;
   }
+  return claimAny(mailbox, mailboxAt(index), index, want, urgent);
 }
 
-function hasItem(queue: Queue): bool {
-  const head = queue.head.load();
-  return <i32>(unchecked(queue.slots[head & MASK]).turn.load() - (head + 1)) >= 0;
+function itemAddress(mailbox: u32, index: u32, urgent: bool): u32 {
+  return <u32>changetype<usize>(slotAt(mailboxAt(indexIn(mailbox)), index, urgent).item);
 }
 
-function hasSpace(queue: Queue): bool {
-  const tail = queue.tail.load();
-  return <i32>(unchecked(queue.slots[tail & MASK]).turn.load() - tail) >= 0;
+/** Claims up to `count` slots in a row, at most 64. @returns how many, from lastIndex() on; or, from 2^31 on, 2^31 + a Status */
+export function claimMany(mailbox: u32, count: u32): u32 {
+  const status = claimUpTo(mailbox, min(max(count, 1), MAX_RUN), NORMAL);
+  return status == Status.Ok ? gotRun : FAILED | status;
 }
 
-function nanoseconds(ms: f64): i64 {
-  return ms < 0 ? -1 : <i64>(min(ms, 1e12) * 1e6);
+const FAILED: u32 = 0x80000000;
+
+/** Index of the first slot that claimMany() or takeMany() got. */
+export function lastIndex(): u32 {
+  return gotIndex;
 }
 
-/** The turn of the slot that holds an item: 8 bytes before it. A wrong address is refused, not written to. */
-function turnOf(queue: Queue, item: u32): Atomic<u32> {
-  const first = <u32>changetype<usize>(unchecked(queue.slots[0]).item);
-  const stride: u32 = 96;
-  assert(item >= first && (item - first) % stride == 0 && (item - first) / stride < QUEUE_LEN, "no such item");
-  return changetype<Atomic<u32>>(<usize>item - 8);
+/** Address of the first item of a mailbox; the slots follow one another in steps of ITEM_BYTES + 8, QUEUE_LEN of them. 0: no such mailbox */
+export function firstItem(mailbox: u32): u32 {
+  const index = indexIn(mailbox);
+  return index < ARRAY_LEN ? <u32>changetype<usize>(unchecked(mailboxAt(index).slots[0]).item) : 0;
+}
+
+/**
+ * Hands a claimed item to the consumers. A slot that was claimed before the mailbox closed can still be committed; the item is lost like all that the
+ * mailbox held.
+ */
+// @ts-ignore: decorator
+@inline
+export function commit(mailbox: u32, item: u32): Status {
+  const index = indexIn(mailbox);
+  if (item != claimedItem(index) || item == 0) return commitAny(mailbox, item);
+  forgetClaimed(index);
+  // SYNC slot-full: publishes the payload; pairs with `slot-full` in takeAny(). A store, not a CAS: the slot is ours until here.
+  slotBefore(item).word.store(claimedTurn(index) | FULL);
+  const box = mailboxAt(index);
+  if ((box.gate.load() & ITEM_NOTICE) != 0) wakeNext(box, ITEM, 1);
+  return Status.Ok;
+}
+
+// @ts-ignore: decorator
+@inline
+function slotBefore(item: u32): Slot {
+  return changetype<Slot>(<usize>item - SLOT_WORD_BYTES);
+}
+
+function commitAny(mailbox: u32, item: u32): Status {
+  const index = indexIn(mailbox);
+  if (index >= ARRAY_LEN) return Status.Range;
+  const box = mailboxAt(index);
+  const slot = slotInAnyLane(box, item);
+  if (changetype<usize>(slot) == 0) return Status.NotYours;
+  const turn = slot.word.load() ^ (CLAIMED | me);
+  // Claimed, by this process, alone: all but the turn is zero then.
+  if ((turn & ~TURN_MASK) != 0) return Status.NotYours;
+  forgetClaimed(index);
+  // SYNC slot-full: as in commit().
+  slot.word.store(turn | FULL);
+  if (itemUrgent) lookAround(box);
+  wakeNext(box, ITEM, 1);
+  return Status.Ok;
+}
+
+/** Hands over the first `count` of the slots that claimMany() got at `first`; gives up the rest. */
+export function commitMany(mailbox: u32, first: u32, count: u32): Status {
+  const index = indexIn(mailbox);
+  if (index >= ARRAY_LEN || first >= QUEUE_LEN) return Status.Range;
+  const box = mailboxAt(index);
+  const slot = slotAt(box, first, NORMAL);
+  const word = slot.word.load();
+  if (!isOwned(word, CLAIMED, me)) return Status.NotYours;
+  if (count == 0) {
+    abandonRun(box, first, word, NORMAL);
+    return Status.Ok;
+  }
+  const start = (wordTurn(word) << logOf(NORMAL)) | first;
+  const run = min(runOf(word), QUEUE_LEN);
+  for (let behind = run - 1; behind > 0; behind--) {
+    const position = advance(start, behind, NORMAL);
+    // Plain: the store below orders it before every access of others, who come to it from there.
+    vvar.store<u64>(changetype<usize>(slotOf(box, position, NORMAL).word), wordOf(turnOf(position, NORMAL), behind < count ? FULL : SKIP));
+  }
+  // SYNC slot-full: publishes all payloads; pairs with `slot-full` in takeAny().
+  slot.word.store(wordOf(wordTurn(word), FULL));
+  if (count < run) box.skipped.add(run - count);
+  if ((box.gate.load() & ITEM_NOTICE) != 0) wakeNext(box, ITEM, min(count, run));
+  return Status.Ok;
+}
+
+/** Gives up a claimed slot, or a run of them by its first item: it never was an item. */
+export function abandon(mailbox: u32, item: u32): Status {
+  const index = indexIn(mailbox);
+  if (index >= ARRAY_LEN) return Status.Range;
+  const box = mailboxAt(index);
+  const slot = slotInAnyLane(box, item);
+  if (changetype<usize>(slot) == 0) return Status.NotYours;
+  const urgent = itemUrgent;
+  const word = slot.word.load();
+  if (!isOwned(word, CLAIMED, me)) return Status.NotYours;
+  forgetClaimed(index);
+  abandonRun(box, indexOfSlot(box, slot, urgent), word, urgent);
+  return Status.Ok;
+}
+
+function indexOfSlot(box: Mailbox, slot: Slot, urgent: bool): u32 {
+  return <u32>(changetype<usize>(slot) - changetype<usize>(slotAt(box, 0, urgent))) / SLOT_BYTES;
+}
+
+function abandonRun(box: Mailbox, first: u32, word: u64, urgent: bool): void {
+  skipRun(box, first, word, urgent);
+  // Producers may come round to it, and items may stand behind it.
+  wakeOne(box, SPACE);
+  if ((box.gate.load() & ITEM_NOTICE) != 0) wakeNext(box, ITEM, 1);
+}
+
+/** Takes the oldest item, to read in place; urgent ones first. @returns its address, or a Status */
+// @ts-ignore: decorator
+@inline
+export function take(mailbox: u32): u32 {
+  const index = indexIn(mailbox);
+  if (receivingId(index) != mailbox) return takeOne(mailbox);
+  const box = mailboxAt(index);
+  const head = headOf(index, NORMAL);
+  const slot = slotOf(box, head, NORMAL);
+  const full = wordOf(turnOf(head, NORMAL), FULL);
+  if (slot.word.load() != full || !isClearToTake(box, mailbox)) return takeOne(mailbox);
+  // SYNC slot-full: pairs with `slot-full` in commit().
+  if (!slot.word.cas(full, ownedWord(turnOf(head, NORMAL), TAKEN, 1, me))) return takeOne(mailbox);
+  const item = <u32>changetype<usize>(slot.item);
+  setTaken(index, item, full & TURN_MASK);
+  takenUpTo(box, index, head, advance(head, 1, NORMAL), NORMAL);
+  return item;
+}
+
+let takenUrgent: bool = false;
+
+function takeOne(mailbox: u32): u32 {
+  const status = takeUpTo(mailbox, 1);
+  return status == Status.Ok ? itemAddress(mailbox, gotIndex, takenUrgent) : <u32>status;
+}
+
+function takeUpTo(mailbox: u32, want: u32): Status {
+  const index = indexIn(mailbox);
+  if (receivingId(index) != mailbox) {
+    const refused = authorise(mailbox);
+    if (refused != Status.Ok) return refused;
+  }
+  const box = mailboxAt(index);
+  let status: Status = Status.Empty;
+  if ((box.gate.load() & LOOK_AROUND) != 0) {
+    box.gate.and(~LOOK_AROUND);
+    status = takeAround(mailbox, box, index);
+    if (status != Status.Empty) lookAround(box);
+  }
+  if (status == Status.Empty) {
+    takenUrgent = false;
+    status = takeAny(mailbox, box, index, want, NORMAL);
+  }
+  if (status == Status.Ok) passOnItem(box, index);
+  return status;
+}
+
+/** What has to be delivered again comes first, then what is urgent. */
+function takeAround(mailbox: u32, box: Mailbox, index: u32): Status {
+  takenUrgent = true;
+  let status = takeAgain(mailbox, box, URGENT);
+  if (status != Status.Empty) return status;
+  takenUrgent = false;
+  status = takeAgain(mailbox, box, NORMAL);
+  if (status != Status.Empty) return status;
+  takenUrgent = true;
+  return takeAny(mailbox, box, index, 1, URGENT);
+}
+
+/**
+ * Takes up to `count` items in a row, at most 64. One that has to be delivered again, or is urgent, comes alone.
+ *
+ * @returns how many, from lastIndex() on (lastAddress() for one that came alone); or, from 2^31 on, 2^31 + a Status
+ */
+export function takeMany(mailbox: u32, count: u32): u32 {
+  const status = takeUpTo(mailbox, min(max(count, 1), MAX_RUN));
+  if (status != Status.Ok) return FAILED | status;
+  lastItem = itemAddress(mailbox, gotIndex, takenUrgent);
+  return gotRun;
+}
+
+let lastItem: u32 = 0;
+
+/** Address of the first item that takeMany() got. */
+export function lastAddress(): u32 {
+  return lastItem;
+}
+
+/** Gives a taken slot back to the producers. */
+// @ts-ignore: decorator
+@inline
+export function release(mailbox: u32, item: u32): Status {
+  const index = indexIn(mailbox);
+  if (item != takenItem(index) || item == 0) return releaseAny(mailbox, item);
+  forgetTaken(index);
+  // SYNC slot-empty: the payload was read; pairs with `slot-empty` in claimAny().
+  slotBefore(item).word.store(takenTurn(index) + ONE_TURN);
+  const box = mailboxAt(index);
+  if ((box.gate.load() & SPACE_NOTICE) != 0) wakeNext(box, SPACE, 1);
+  return Status.Ok;
+}
+
+function releaseAny(mailbox: u32, item: u32): Status {
+  const index = indexIn(mailbox);
+  if (index >= ARRAY_LEN) return Status.Range;
+  const box = mailboxAt(index);
+  const slot = slotInAnyLane(box, item);
+  if (changetype<usize>(slot) == 0) return Status.NotYours;
+  const turn = slot.word.load() ^ (TAKEN | me);
+  if ((turn & ~TURN_MASK) != 0) return Status.NotYours;
+  forgetTaken(index);
+  // SYNC slot-empty: as in release().
+  slot.word.store(turn + ONE_TURN);
+  wakeNext(box, SPACE, 1);
+  return Status.Ok;
+}
+
+/** Gives back all that takeMany() got, by the first item's address. */
+export function releaseMany(mailbox: u32, item: u32): Status {
+  const index = indexIn(mailbox);
+  if (index >= ARRAY_LEN) return Status.Range;
+  const box = mailboxAt(index);
+  const slot = slotInAnyLane(box, item);
+  if (changetype<usize>(slot) == 0) return Status.NotYours;
+  const word = slot.word.load();
+  if (!isOwned(word, TAKEN, me)) return Status.NotYours;
+  forgetTaken(index);
+  const run = min(runOf(word), QUEUE_LEN);
+  if (run > 1) {
+    const start = (wordTurn(word) << logOf(NORMAL)) | indexOfSlot(box, slot, NORMAL);
+    for (let behind = run - 1; behind > 0; behind--) {
+      const position = advance(start, behind, NORMAL);
+      // Plain: as in commitMany().
+      vvar.store<u64>(changetype<usize>(slotOf(box, position, NORMAL).word), wordOf(turnOf(position, NORMAL) + 1, EMPTY));
+    }
+  }
+  // SYNC slot-empty: all payloads were read; pairs with `slot-empty` in claimAny().
+  slot.word.store(wordOf(wordTurn(word) + 1, EMPTY));
+  if ((box.gate.load() & SPACE_NOTICE) != 0) wakeNext(box, SPACE, run);
+  return Status.Ok;
+}
+
+/** Gives back what was taken, unread as it were: it is delivered again. */
+export function putBack(mailbox: u32, item: u32): Status {
+  const index = indexIn(mailbox);
+  if (index >= ARRAY_LEN) return Status.Range;
+  const box = mailboxAt(index);
+  const slot = slotInAnyLane(box, item);
+  if (changetype<usize>(slot) == 0) return Status.NotYours;
+  const urgent = itemUrgent;
+  const word = slot.word.load();
+  if (!isOwned(word, TAKEN, me)) return Status.NotYours;
+  forgetTaken(index);
+  redoRun(box, indexOfSlot(box, slot, urgent), word, urgent);
+  lookAround(box);
+  wakeOne(box, ITEM);
+  return Status.Ok;
+}
+
+/** Items between the next to take and the next to claim; a moment's view. */
+export function depth(mailbox: u32): u32 {
+  const index = indexIn(mailbox);
+  if (boundId(index) != mailbox && bind(mailbox) != Status.Ok) return 0;
+  return depthOf(mailboxAt(index), index, NORMAL);
+}
+
+function depthOf(box: Mailbox, index: u32, urgent: bool): u32 {
+  const head = headPosition(box, index, urgent);
+  const count = slotsBetween(head, tailPosition(box, index, urgent), urgent);
+  return <u32>max<i64>(0, min<i64>(count, lengthOf(urgent)));
+}
+
+export function stats(mailbox: u32): Option<Stats> {
+  const index = indexIn(mailbox);
+  if (boundId(index) != mailbox && bind(mailbox) != Status.Ok) return Option.none();
+  const box = mailboxAt(index);
+  const all = new Stats();
+  all.depth = depthOf(box, index, NORMAL);
+  all.urgentDepth = depthOf(box, index, URGENT);
+  all.highWater = max(box.highWater.load(), all.depth);
+  all.dropped = box.dropped.load();
+  all.skipped = box.skipped.load();
+  all.redelivered = box.redelivered.load();
+  all.waits = box.waits.load();
+  all.wakeUps = box.wakeUps.load();
+  const claims = slotsBetween(box.firstPosition.load(), tailPosition(box, index, NORMAL), NORMAL) + slotsBetween(box.urgentFirstPosition.load(), tailPosition(box, index, URGENT), URGENT);
+  all.sent = <u32>claims - all.skipped;
+  all.received = all.sent - all.depth - all.urgentDepth - all.dropped;
+  return Option.some(all);
+}
+
+/** Adds what to notify when a message of this type comes; 2^64 - 1: of any other type. */
+export function mapAdd(mailbox: u32, msgType: u64, notification: u64): Status {
+  const refused = authoriseOwner(mailbox);
+  return refused == Status.Ok ? map.add(mailboxAt(indexIn(mailbox)), msgType, notification) : refused;
+}
+
+export function mapGet(mailbox: u32, msgType: u64): Option<u64> {
+  return statusOfId(mailbox) == Status.Ok ? map.get(mailboxAt(indexIn(mailbox)), msgType) : Option.none();
+}
+
+/** The same, and removes the entry. */
+export function mapPop(mailbox: u32, msgType: u64): Option<u64> {
+  return statusOfId(mailbox) == Status.Ok ? map.pop(mailboxAt(indexIn(mailbox)), msgType) : Option.none();
+}
+
+/** Sends a copy. @returns Ok, Full, TooLong, or why the id is of no use */
+export function send(mailbox: u32, message: Message, urgent: bool = false): Status {
+  if (message.length > DATA_BYTES) return Status.TooLong;
+  const item = urgent ? claimUrgent(mailbox) : claim(mailbox);
+  if (item < FIRST_ADDRESS) return <Status>item;
+  write(item, message);
+  return commit(mailbox, item);
+}
+
+/** Receives a copy of the oldest item; nothing: see lastStatus(). */
+export function receive(mailbox: u32): Option<Message> {
+  const item = take(mailbox);
+  received = item < FIRST_ADDRESS ? <Status>item : Status.Ok;
+  if (item < FIRST_ADDRESS) return Option.none();
+  const message = read(item);
+  release(mailbox, item);
+  return Option.some(message);
+}
+
+/** A copy of the item that would be received next, urgent ones first; those to deliver again are not looked for. Nothing: see lastStatus(). */
+export function peek(mailbox: u32): Option<Message> {
+  received = authorise(mailbox);
+  if (received != Status.Ok) return Option.none();
+  const index = indexIn(mailbox);
+  const box = mailboxAt(index);
+  let message = peekAt(box, index, URGENT);
+  if (message === null) message = peekAt(box, index, NORMAL);
+  if (message === null) {
+    received = Status.Empty;
+    return Option.none();
+  }
+  return Option.some(message);
+}
+
+let received: Status = Status.Ok;
+
+/** Why receive() or peek() returned nothing. */
+export function lastStatus(): Status {
+  return received;
 }

@@ -97,7 +97,10 @@ class Collector {
     const params = this.parameters(node.signature, source, `'${name}'`);
     const result = this.type(node.signature.returnType, source, `the result of '${name}'`, true);
     const expected = entryOf(LIFECYCLE, name);
-    if (expected !== undefined && (result !== "void" || params.map(({ type }) => type).join() !== expected.join())) {
+    if (
+      expected !== undefined &&
+      (result !== "void" || params.map(({ type }) => (type === "i32" ? "u32" : type)).join() !== expected.join())
+    ) {
       const form = `export function ${name}(${expected.length > 0 ? "pid: u32" : ""}): void`;
       tree.error(node.name, "ERR_VDSO_API_FORM", `'${name}' has another form than the runtime calls`, `write ${form}`);
     }

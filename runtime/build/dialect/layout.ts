@@ -4,14 +4,11 @@
  */
 import type { Layout, VvarField, VvarStruct } from "../../image/manifest.ts";
 import { alignUp } from "../../image/types.ts";
-import { asc, tables } from "./asc.ts";
+import { asc } from "./asc.ts";
 import type { Constants } from "./constants.ts";
+import { findRoot, type Root } from "./root.ts";
 import type { Found, Scope } from "./scope.ts";
-import { calledName, decorator, entryOf, isStatic, type Tree, textOf, typeName, walk } from "./tree.ts";
-
-/** The runtime's header comes first; see runtime/loader. */
-const FIRST_ADDRESS = 1024;
-const MEMORY_LIMIT = 2 ** 32;
+import { decorator, entryOf, isStatic, type Tree, textOf, typeName } from "./tree.ts";
 
 const SCALAR_BYTES: Readonly<Record<string, number>> = {
   bool: 1,
@@ -58,14 +55,6 @@ export interface StructLayout {
   readonly fields: readonly FieldLayout[];
 }
 
-/** The one `vvarRoot<T>()` of an image. */
-export interface Root {
-  readonly declaration: asc.VariableDeclaration;
-  readonly struct: StructLayout;
-  readonly address: number;
-  readonly typeText: string;
-}
-
 export class Layouts {
   readonly structs = new Map<asc.ClassDeclaration, StructLayout>();
   readonly enums = new Map<asc.EnumDeclaration, { name: string; values: [string, number][] }>();
@@ -88,7 +77,7 @@ export class Layouts {
         if (node instanceof asc.ClassDeclaration && decorator(node, "vvar")) this.layOut({ node, source });
       }
     }
-    this.findRoot();
+    this.root = findRoot(this.tree, this.scope, this);
   }
 
   /** The struct that a type means in a file. */
@@ -309,62 +298,6 @@ export class Layouts {
       return undefined;
     }
     return value;
-  }
-
-  private findRoot(): void {
-    const rootCalls = new Set<asc.Node>();
-    const calls: { declaration: asc.VariableDeclaration; call: asc.CallExpression; source: asc.Source }[] = [];
-    for (const source of this.tree.sources) {
-      for (const [, declaration] of this.scope.own(source)) {
-        if (!(declaration instanceof asc.VariableDeclaration)) continue;
-        const { initializer } = declaration;
-        if (initializer instanceof asc.CallExpression && calledName(initializer) === "vvarRoot") {
-          calls.push({ declaration, call: initializer, source });
-          rootCalls.add(initializer);
-          if ((declaration.flags & tables.CommonFlags.Const) === 0) {
-            const help = `write const ${declaration.name.text} = ...`;
-            this.tree.error(declaration.name, "ERR_VDSO_ROOT_FORM", "the vVAR's root is a constant", help);
-          }
-        }
-      }
-    }
-    let misplaced = false;
-    for (const source of this.tree.sources) {
-      walk(source, (node) => {
-        if (!(node instanceof asc.CallExpression) || calledName(node) !== "vvarRoot" || rootCalls.has(node)) return;
-        misplaced = true;
-        const help = "write const shared = vvarRoot<VvarData>(); at the top of a file, and use shared here";
-        this.tree.error(node, "ERR_VDSO_ROOT_FORM", "vvarRoot is the value of a constant, and nothing else", help);
-      });
-    }
-    const [first, ...others] = calls;
-    if (first === undefined && misplaced) return;
-    if (first === undefined) {
-      const { entry } = this.tree;
-      const help = "write const shared = vvarRoot<VvarData>(); with a @vvar class VvarData";
-      if (entry) this.tree.errorAtStart(entry, "ERR_VDSO_ROOT_MISSING", "the vDSO has no vVAR root", help);
-      return;
-    }
-    for (const { call } of others) {
-      const help = "nest both structs in one, and export the root from one file";
-      this.tree.error(call, "ERR_VDSO_ROOT_TWICE", "a vDSO has exactly one vvarRoot", help);
-    }
-    const typeNode = first.call.typeArguments?.[0];
-    const struct = typeNode && this.structOf(first.source, typeNode);
-    if (struct === undefined || typeNode === undefined) {
-      const help = "write vvarRoot<VvarData>() with a @vvar class VvarData";
-      const text = typeNode ? `'${textOf(typeNode)}' is none` : "none is named";
-      this.tree.error(typeNode ?? first.call, "ERR_VDSO_ROOT_TYPE", `vvarRoot needs a @vvar class, ${text}`, help);
-      return;
-    }
-    const address = alignUp(FIRST_ADDRESS, struct.align);
-    if (address + struct.size > MEMORY_LIMIT) {
-      const help = "make the arrays shorter";
-      const message = `the vVAR would take ${address + struct.size} bytes; a memory has at most ${MEMORY_LIMIT}`;
-      this.tree.error(struct.node.name, "ERR_VDSO_LAYOUT_SIZE", message, help);
-      return;
-    }
-    this.root = { declaration: first.declaration, struct, address, typeText: textOf(typeNode) };
   }
 }
 

@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
   acknowledgedDelivered,
@@ -8,10 +7,11 @@ import {
   survivorsFinish,
   type ThreadBody,
 } from "../../runtime/check/index.ts";
-import { imageFrom } from "./images.ts";
+import { image as imageOf } from "./images.ts";
 import "../../runtime/check/vitest.ts";
 
-const vqueue = imageFrom(join(import.meta.dirname, "../../vdso-src/vqueue"), { QUEUE_LEN: "2", ARRAY_LEN: "1" });
+/** The first vqueue: what the checker proves of it, and where a death blocks it. */
+const turns = imageOf("turns", { QUEUE_LEN: "2", ARRAY_LEN: "1" });
 const QUEUE = 0;
 
 const registers: ThreadBody = function* (t) {
@@ -55,7 +55,7 @@ const written = ({ fn, args }: { fn: string; args: readonly unknown[] }): unknow
   fn === "vvar.write" ? args[2] : undefined;
 
 test("all interleavings of two producers and two consumers deliver every item once, in order, without a race", async () => {
-  const { image } = await vqueue;
+  const { image } = await turns;
   const result = await check({
     image,
     setup: registers,
@@ -80,7 +80,7 @@ test("all interleavings of two producers and two consumers deliver every item on
 });
 
 test("no wake-up is lost between consumers that sleep and producers", async () => {
-  const { image } = await vqueue;
+  const { image } = await turns;
   const result = await check({
     image,
     setup: registers,
@@ -92,7 +92,7 @@ test("no wake-up is lost between consumers that sleep and producers", async () =
 });
 
 test("a producer that dies between its commit and its wake-up leaves a consumer asleep on an item", async () => {
-  const { image } = await vqueue;
+  const { image } = await turns;
   const { failure } = await check({
     image,
     setup: registers,
@@ -109,7 +109,7 @@ test("a producer that dies between its commit and its wake-up leaves a consumer 
 describe("a death in the queue", () => {
   /** Where `victim` can die, and whether that blocks the others. */
   async function deaths(victim: "p0" | "c0"): Promise<{ blocks: string[]; harmless: string[] }> {
-    const { image } = await vqueue;
+    const { image } = await turns;
     const result = await check({
       image,
       setup: registers,

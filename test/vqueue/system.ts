@@ -1,0 +1,145 @@
+/** vqueue as the checker's tests run it: one mailbox, everybody receives; values stand for items. */
+import { join } from "node:path";
+import {
+  type CheckResult,
+  type CheckState,
+  check,
+  exhaustive,
+  goal,
+  type Kills,
+  type Races,
+  type Strategy,
+  survivorsFinish,
+  type ThreadBody,
+} from "../../runtime/check/index.ts";
+import { imageFrom } from "../check/images.ts";
+import "../../runtime/check/vitest.ts";
+
+const MAILBOX = 1024;
+
+interface Scenario {
+  /** Values that each producer sends. */
+  readonly sent: readonly (readonly number[])[];
+  /** How many each consumer receives; `Infinity`: whatever comes. */
+  readonly received: readonly number[];
+  /** Values that are there at the beginning. */
+  readonly before?: readonly number[];
+  readonly length: number;
+  /** How producers send, and consumers receive. */
+  readonly push?: "push" | "pushUrgent" | "pushMany" | "pushWaiting";
+  readonly pop?: "pop" | "popMany" | "popWaiting";
+  readonly policy?: 0 | 1 | 2;
+  readonly constants?: Readonly<Record<string, string>>;
+  readonly kills?: Kills;
+  readonly races?: Races;
+  readonly strategy?: Strategy;
+}
+
+const images = new Map<string, ReturnType<typeof imageFrom>>();
+
+function built(constants: Record<string, string>): ReturnType<typeof imageFrom> {
+  const key = JSON.stringify(constants);
+  const image = images.get(key) ?? imageFrom(join(import.meta.dirname, "vdsos/checked"), constants);
+  images.set(key, image);
+  return image;
+}
+
+const bytes = (word: number): number[] => [0, 8, 16, 24].map((shift) => (word >>> shift) & 255).filter(Boolean);
+
+/**
+ * Runs a scenario. No value comes twice; those of one producer come in order at each consumer, as long as nobody dies; survivors finish, and every
+ * value that was acknowledged is received, but for those that a consumer died with in a call that may have finished them.
+ */
+export async function run(scenario: Scenario): Promise<CheckResult> {
+  const { sent, received, before = [], length, push = "push", pop = "pop", kills } = scenario;
+  const { image, sourceMap } = await built({
+    QUEUE_LEN: String(length),
+    URGENT_LEN: "1",
+    ARRAY_LEN: "1",
+    MAP_LEN: "1",
+    PROCESSES: String(2 + sent.length + received.length),
+    SPIN: "0",
+    COUNTERS: "false",
+    ...scenario.constants,
+  });
+
+  const produces = (values: readonly number[]): ThreadBody =>
+    function* (t) {
+      if (push === "pushMany") {
+        for (let done = 0; done < values.length; ) {
+          done += (yield* t.until(push, [values[done], values.length - done], (count) => count !== 0)) as number;
+        }
+        return;
+      }
+      const tries = push === "pushWaiting" ? [1] : [];
+      for (const value of values) yield* t.until(push, [value, ...tries], (done) => done === true);
+    };
+  const consumes = (count: number): ThreadBody =>
+    function* (t) {
+      const args = { pop: [], popMany: [2], popWaiting: [1] }[pop];
+      for (let left = count; left > 0; ) {
+        const word = (yield* t.until(pop, args, (value) => value !== 0)) as number;
+        left -= pop === "popMany" ? bytes(word).length : 1;
+      }
+    };
+
+  const popped = (state: CheckState): number[][] =>
+    state.threads.map(({ log }) =>
+      log
+        .filter(({ fn }) => fn.startsWith("pop"))
+        .flatMap(({ result }) => (pop === "popMany" ? bytes(result as number) : [result as number])),
+    );
+
+  const daemons = received.includes(Infinity);
+  return check({
+    image,
+    sourceMap,
+    *setup(t) {
+      const id = yield* t.call("prepare", scenario.policy ?? 0);
+      if (id !== MAILBOX) throw new Error(`expected mailbox ${MAILBOX}, found ${id}`);
+      for (const value of before) yield* t.call("push", value);
+    },
+    threads: Object.fromEntries([
+      ...sent.map((values, index) => [`p${index}`, produces(values)] as const),
+      ...received.map((count, index) => [`c${index}`, { run: consumes(count), daemon: daemons }] as const),
+    ]),
+    safety(state) {
+      const each = popped(state);
+      const all = each.flat();
+      if (new Set(all).size !== all.length) return `received twice: ${all.join(" ")}`;
+      if (kills !== undefined) return true;
+      for (const mine of each) {
+        for (const values of [...sent, before]) {
+          const order = mine.filter((value) => values.includes(value)).map((value) => values.indexOf(value));
+          if (order.some((place, index) => index > 0 && place < order[index - 1]!))
+            return `out of order: ${mine.join(" ")}`;
+        }
+      }
+      return true;
+    },
+    goals: [
+      survivorsFinish(),
+      goal("what was acknowledged is received", (state) => {
+        if (scenario.policy === 2) return true;
+        const consumers = state.threads.filter(({ name }) => name.startsWith("c"));
+        if (consumers.every(({ status }) => status === "killed")) return true;
+        const all = new Set(popped(state).flat());
+        const acknowledged = state.threads.flatMap(({ log }) =>
+          log
+            .filter(({ fn }) => fn.startsWith("push"))
+            .flatMap(({ args: [first], result }) =>
+              Array.from({ length: push === "pushMany" ? (result as number) : 1 }, (_, k) => (first as number) + k),
+            ),
+        );
+        const missing = [...before, ...acknowledged].filter((value) => !all.has(value));
+        // It may have released the item and died before anybody heard of it.
+        const unheard = consumers.filter(({ status, call }) => status === "killed" && call?.fn.startsWith("pop"));
+        return missing.length <= unheard.length * (pop === "popMany" ? 2 : 1);
+      }),
+    ],
+    ...(kills && { kills }),
+    ...(scenario.races && { races: scenario.races }),
+    timeouts: false,
+    strategy: scenario.strategy ?? exhaustive(),
+  });
+}
