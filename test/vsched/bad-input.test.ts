@@ -204,3 +204,16 @@ test("texts get numbers, the same for every process", () => {
   expect([cpu.nameNumber(""), cpu.nameNumber("x".repeat(501))]).toEqual([Failure.Range, Failure.Range]);
   expect(cpu.nameOf(0xffffffff)).toBe("");
 });
+
+test("the end of a task is news for who wants to be told, also after a look for ready tasks", () => {
+  const other = attached(3);
+  other.startCpu();
+  const id = cpu.spawn(0, 0, 0, 0b10, false, false, true);
+  other.pickNext();
+  other.exit(4);
+  expect(cpu.pickNext()).toBe(0);
+  expect([cpu.hasArrivals(), cpu.hasWork()]).toEqual([true, true]);
+  expect(cpu.takeFinished()).toBe(id);
+  expect(cpu.takeFinished()).toBe(0);
+  expect([cpu.exitCode(id), cpu.hasArrivals(), cpu.hasWork()]).toEqual([4, false, false]);
+});

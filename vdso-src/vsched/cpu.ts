@@ -181,7 +181,9 @@ export function takeFinished(): u32 {
   return 0;
 }
 
+/** Is there news: of tasks that became ready, or that ended and were not taken by {@link takeFinished}? */
 export function hasArrivals(cpu: Cpu): bool {
+  if (finishedCount != 0) return true;
   for (let s: u32 = 0; s < SUMMARIES; s++) if (unchecked(cpu.summary[s]).load() != 0) return true;
   return false;
 }
