@@ -10,10 +10,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   platform: [],
   loader: ["image", "platform"],
   ipc: ["loader", "image", "platform", "generated"],
-  sched: ["loader", "image", "platform", "generated"],
+  // Its executors are processes; nothing in process needs the scheduler.
+  sched: ["process", "loader", "image", "platform", "generated"],
   syscall: ["loader", "image", "platform", "generated"],
   kernel: ["loader", "image", "platform", "ipc", "sched", "syscall", "generated"],
-  process: ["loader", "image", "platform", "ipc", "sched", "syscall", "generated"],
+  process: ["loader", "image", "platform", "ipc", "syscall", "generated"],
   build: ["image"],
   check: ["image"],
   testing: ["loader", "image", "platform", "kernel", "process", "check"],

@@ -1,0 +1,16 @@
+/**
+ * Tasks on all threads, by the image `vsched`.
+ *
+ * ```ts
+ * import { Kernel } from "wasm-vdso";
+ * import { Scheduler, vsched } from "wasm-vdso/sched";
+ *
+ * await using kernel = await Kernel.boot({ vdsos: [vsched] });
+ * await using scheduler = await Scheduler.start(kernel, { cpus: 2 });
+ * const work = scheduler.module<typeof import("./work.ts")>(new URL("./work.ts", import.meta.url));
+ * console.log(await work.fibonacci(30));
+ * ```
+ */
+export { default as vsched, Policy, TraceEvent } from "../../generated/vsched/vsched.js";
+export { type Portable, Scheduler, type SchedulerKernel, type SchedulerOptions } from "./scheduler.ts";
+export type { Task, TaskContext, TaskOptions } from "./task.ts";

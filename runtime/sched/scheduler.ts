@@ -1,0 +1,202 @@
+/**
+ * Runs tasks on all threads: coroutines of this one, and functions of modules wherever a CPU is free.
+ *
+ * ```ts
+ * import { Kernel, Scheduler } from "wasm-vdso";
+ * import vsched from "./generated/vsched/vsched.js";
+ *
+ * await using kernel = await Kernel.boot({ vdsos: [vsched] });
+ * await using scheduler = await Scheduler.start(kernel, { cpus: 2 });
+ *
+ * const work = scheduler.module<typeof import("./work.ts")>(new URL("./work.ts", import.meta.url));
+ * console.log(await Promise.all([work.fibonacci(30), work.fibonacci(31)]));
+ *
+ * const task = scheduler.spawn(async (task) => {
+ *   await task.sleep(10);
+ *   return "rested";
+ * });
+ * console.log(await task.result);
+ * ```
+ */
+import vsched, { CPUS, type CpuStats, Policy, type VschedApi } from "../../generated/vsched/vsched.js";
+import { VdsoError } from "../errors.ts";
+import type { VdsoLibrary } from "../image/library.ts";
+import { Cpu } from "./cpu.ts";
+import type { Task, TaskContext, TaskOptions } from "./task.ts";
+
+/** What of a kernel is used. */
+export interface SchedulerKernel {
+  attach<Api, Host>(library: VdsoLibrary<Api, Host>): Api;
+  spawn(url: URL, options: { readonly name: string; readonly data: ExecutorData }): Promise<ExecutorProcess>;
+  kill(pid: number): Promise<unknown>;
+}
+interface ExecutorProcess {
+  readonly pid: number;
+  readonly exited: Promise<unknown>;
+}
+
+/** What an executor is told. */
+export interface ExecutorData {
+  readonly sliceMs: number;
+  readonly spinUs: number;
+}
+
+export interface SchedulerOptions {
+  /** Executor processes. Default: one for each core but this thread's, at least one. */
+  readonly cpus?: number;
+  /** Default: `Fifo`. */
+  readonly policy?: Policy;
+  /** Ticks of a slice under round-robin. Default: 5. */
+  readonly sliceTicks?: number;
+  /** Under CFS a task is preempted when it is so far ahead of the next. Default: 1000. */
+  readonly granularityUs?: number;
+  /** How long tasks may run before a thread's event loop gets a turn. Default: 10. */
+  readonly sliceMs?: number;
+  /** How long an executor, and this thread while executors work for it, looks for news before it sleeps: waking takes longer. Default: 50. */
+  readonly spinUs?: number;
+}
+
+/** A module's functions, each as a task: without the context that may be their last parameter, and always with a promise. */
+export type Portable<Module> = {
+  readonly [K in keyof Module as Module[K] extends (...args: never[]) => unknown ? K : never]: Module[K] extends (
+    ...args: infer Args
+  ) => infer Result
+    ? (...args: WithoutContext<Args>) => Promise<Awaited<Result>>
+    : never;
+};
+type WithoutContext<Args extends unknown[]> = Args extends [...infer Rest, TaskContext] ? Rest : Args;
+
+const executor = new URL(`./executor${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
+
+export class Scheduler implements AsyncDisposable {
+  readonly #kernel: SchedulerKernel;
+  readonly #cpu: Cpu;
+  readonly #data: ExecutorData;
+  readonly #executors = new Set<ExecutorProcess>();
+  readonly #running: Promise<void>;
+  #closing = false;
+  #started = 0;
+
+  private constructor(kernel: SchedulerKernel, cpu: Cpu, data: ExecutorData) {
+    this.#kernel = kernel;
+    this.#cpu = cpu;
+    this.#data = data;
+    this.#running = cpu.run();
+  }
+
+  /**
+   * Starts executors, and makes this thread a CPU for its own coroutines. The kernel has to be booted with the image `vsched`. An
+   * executor that dies is replaced; the tasks that it ran fail with `ERR_VDSO_TASK_KILLED`, the others are taken over.
+   *
+   * @throws VdsoError `ERR_VDSO_SCHED_STARTED` - this kernel has a scheduler already.
+   * @throws VdsoError `ERR_VDSO_ARGUMENT` - as many CPUs do not fit.
+   * @throws VdsoError - whatever `kernel.attach` and `kernel.spawn` refuse.
+   */
+  static async start(kernel: SchedulerKernel, options: SchedulerOptions = {}): Promise<Scheduler> {
+    const {
+      cpus = Math.max(navigator.hardwareConcurrency - 1, 1),
+      policy = Policy.Fifo,
+      sliceTicks = 5,
+      granularityUs = 1000,
+      sliceMs = 10,
+      spinUs = 50,
+    } = options;
+    if (!Number.isInteger(cpus) || cpus < 1 || cpus >= CPUS) {
+      throw new VdsoError("ERR_VDSO_ARGUMENT", `start: expected 1 to ${CPUS - 1} CPUs, found ${cpus}`);
+    }
+    const api = kernel.attach(vsched);
+    if (!api.configure(policy, sliceTicks, granularityUs)) {
+      throw new VdsoError("ERR_VDSO_SCHED_STARTED", "start: expected a kernel without a scheduler, found one");
+    }
+    const cpu = new Cpu(api, { general: false, blocking: false, sliceMs, spinUs });
+    const scheduler = new Scheduler(kernel, cpu, { sliceMs, spinUs });
+    try {
+      await Promise.all(Array.from({ length: cpus }, () => scheduler.#startExecutor()));
+    } catch (error) {
+      await scheduler.#end();
+      throw error;
+    }
+    return scheduler;
+  }
+
+  /** The image's API, for statistics, wait queues and the trace. */
+  get api(): VschedApi {
+    return this.#cpu.api;
+  }
+
+  /** Spawns a coroutine (or a plain function) of this thread. For errors see {@link Cpu.spawn}. */
+  spawn<T>(run: (task: TaskContext) => T | PromiseLike<T>, options?: TaskOptions): Task<T> {
+    this.#refuseWhenClosing();
+    return this.#cpu.spawn(run, options);
+  }
+
+  /**
+   * Runs an exported function of a module on some CPU. Arguments, and later the result, are copied, and have to fit into the task: see the
+   * image's `DATA_BYTES`. For errors see {@link Cpu.submit}; the result's promise rejects with `ERR_VDSO_NO_EXPORT` or the module's
+   * own error when it cannot be loaded.
+   */
+  submit<T = unknown>(url: string | URL, name: string, args: readonly unknown[] = [], options?: TaskOptions): Task<T> {
+    this.#refuseWhenClosing();
+    return this.#cpu.submit(String(url), name, args, options);
+  }
+
+  /** A module's exported functions, each call a task: {@link submit} with types. */
+  module<Module>(url: string | URL, options?: TaskOptions): Portable<Module> {
+    const call =
+      (name: string) =>
+      (...args: unknown[]) =>
+        this.submit(url, name, args, options).result;
+    const calls = new Map<string, ReturnType<typeof call>>();
+    const handler: ProxyHandler<object> = {
+      get: (_, name) => {
+        // A promise that resolves to this object asks it for `then`.
+        if (typeof name !== "string" || name === "then") return undefined;
+        let found = calls.get(name);
+        if (!found) {
+          found = call(name);
+          calls.set(name, found);
+        }
+        return found;
+      },
+    };
+    return new Proxy({}, handler) as Portable<Module>;
+  }
+
+  /** Figures of every live CPU; the first is this thread's. */
+  stats(): CpuStats[] {
+    return Array.from({ length: CPUS }, (_, number) => this.api.cpuStats(number)).filter(({ live }) => live);
+  }
+
+  /** Waits for the tasks of this thread to end, then ends the executors. New tasks are refused from the first call on. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    await this.#cpu.settled();
+    await this.#end();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #end(): Promise<void> {
+    this.#closing = true;
+    await Promise.all([...this.#executors].map(({ pid }) => this.#kernel.kill(pid).catch(() => undefined)));
+    this.#cpu.stop();
+    await this.#running;
+  }
+
+  async #startExecutor(): Promise<void> {
+    const child = await this.#kernel.spawn(executor, { name: `cpu-${++this.#started}`, data: this.#data });
+    this.#executors.add(child);
+    void child.exited.then(() => {
+      this.#executors.delete(child);
+      // Not awaited by anybody: a kernel that shuts down refuses, and then nothing is left to run.
+      if (!this.#closing) this.#startExecutor().catch(() => undefined);
+    });
+  }
+
+  #refuseWhenClosing(): void {
+    if (!this.#closing) return;
+    throw new VdsoError("ERR_VDSO_SHUTDOWN", "expected a scheduler that runs, found one that is closing or closed");
+  }
+}

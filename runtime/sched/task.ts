@@ -1,0 +1,79 @@
+/** A task, from the two sides of it: the handle of who spawned it, and the context of its own code. */
+import type { VschedApi } from "../../generated/vsched/vsched.js";
+import { VdsoError } from "../errors.ts";
+
+/** What a task can be given. */
+export interface TaskOptions {
+  /** Nice value, -20 (most) to 19; under strict priority the level, 0 (first) to 63. Default: 0. */
+  readonly priority?: number;
+  /** Cancels the task. */
+  readonly signal?: AbortSignal;
+}
+
+/** A spawned task. */
+export class Task<T = unknown> {
+  readonly id: number;
+  readonly #api: VschedApi;
+  #settled: { readonly ok: boolean; readonly value: unknown } | undefined;
+  #promise: Promise<unknown> | undefined;
+  #resolvers: PromiseWithResolvers<unknown> | undefined;
+
+  constructor(api: VschedApi, id: number) {
+    this.#api = api;
+    this.id = id;
+  }
+
+  /** Its value; rejects with what it threw, or with `ERR_VDSO_CANCELLED`, `ERR_VDSO_TASK_KILLED`. The same promise each time. */
+  get result(): Promise<T> {
+    if (!this.#promise) {
+      this.#resolvers = Promise.withResolvers();
+      this.#promise = this.#resolvers.promise;
+      if (this.#settled) this.settle(this.#settled.ok, this.#settled.value);
+    }
+    return this.#promise as Promise<T>;
+  }
+
+  get ended(): boolean {
+    return this.#settled !== undefined;
+  }
+
+  /**
+   * Asks it to end. A task that has not begun will not begin; one that waits gets `ERR_VDSO_CANCELLED` from its wait; one that runs sees it
+   * in its `signal` when it waits or yields next.
+   */
+  cancel(): void {
+    if (!this.ended) this.#api.cancel(this.id);
+  }
+
+  /** Called once, by its CPU. */
+  settle(ok: boolean, value: unknown): void {
+    this.#settled = { ok, value };
+    if (ok) this.#resolvers?.resolve(value);
+    else this.#resolvers?.reject(value);
+  }
+}
+
+/** What a task's own code can do; handed to it as its last argument. */
+export interface TaskContext {
+  readonly id: number;
+  /** Fires when the task is cancelled, at its next wait or yield. */
+  readonly signal: AbortSignal;
+  /** Should it yield now, by the scheduler's policy? For loops: `if (task.shouldYield()) await task.yieldNow()`. */
+  shouldYield(): boolean;
+  /** Lets others run. */
+  yieldNow(): Promise<void>;
+  sleep(ms: number): Promise<void>;
+  /** Waits for a task's end. Rejects as its `result` does, and with `ERR_VDSO_CIRCLE` when it waits for this one. */
+  join<T>(task: Task<T>): Promise<T>;
+  /**
+   * Waits as a function of the image says: one that returns 2 when the running task has announced a wait.
+   *
+   * @param again - call it again after the wait, until it returns something else
+   * @returns what it returned last
+   */
+  wait(call: (api: VschedApi) => number, again?: boolean): Promise<number>;
+}
+
+export function cancelled(id: number): VdsoError {
+  return new VdsoError("ERR_VDSO_CANCELLED", `task ${id} was cancelled`);
+}

@@ -1,0 +1,343 @@
+/**
+ * Small systems whose every interleaving is tried. Threads are CPUs that run whatever they get; what a task does stands in its entry.
+ * Tables have room for two tasks, and for one waiter per queue, so that a second one is a stray.
+ */
+import type { VschedApi } from "../../generated/vsched/vsched.js";
+import {
+  type CheckSpec,
+  type CheckState,
+  goal,
+  type ThreadContext,
+  type ThreadSpec,
+  type ThreadStep,
+} from "../../runtime/check/index.ts";
+
+type Context = ThreadContext<VschedApi>;
+type Steps<T = void> = Generator<ThreadStep, T, unknown>;
+/** What a task does each time that it is picked. */
+type Role = (t: Context, id: number) => Steps;
+
+export interface Scenario {
+  readonly title: string;
+  /** Slots of the task table: 1 unless more are needed. */
+  readonly tasks?: number;
+  /** Has more than a million states: all of them are tried only when asked for. */
+  readonly large?: boolean;
+  readonly spec: Omit<CheckSpec<VschedApi>, "image">;
+}
+
+/** Ids of the first tasks and queues: generation 1, indices 0 and 1. */
+const FIRST = 1 << 14;
+const SECOND = FIRST + 1;
+const QUEUE = FIRST;
+const OTHER_QUEUE = FIRST + 1;
+
+const READY = 2;
+
+const ends: Role = function* (t) {
+  yield* t.call("exit", 7);
+};
+
+/** Announces a wait; 2: it has to wait. */
+const waits = (wait: (t: Context) => Steps<number>): Role =>
+  function* (t, id) {
+    const resumed = (yield* t.call("whyOfTask", id)) !== 0;
+    if (!resumed && (yield* wait(t)) === 2 && (yield* t.call("block")) === 0) return;
+    yield* t.call("exit", 0);
+  };
+
+/** Tries again each time it is picked until it has what it wants, uses it and ends. */
+const takes = (take: (t: Context) => Steps<number>, use: (t: Context) => Steps<number>): Role =>
+  function* (t) {
+    while (true) {
+      const outcome = yield* take(t);
+      if (outcome < 2) break;
+      if ((yield* t.call("block")) === 0) return;
+    }
+    yield* use(t);
+    yield* t.call("exit", 0);
+  };
+
+/** Becomes a CPU, after a task has been started, spawns tasks with these entries, and runs what it gets. */
+function cpu(
+  roles: readonly Role[],
+  spawns: readonly number[],
+  first?: (t: Context) => Steps<unknown>,
+  after?: number,
+): ThreadSpec<VschedApi> {
+  return {
+    daemon: true,
+    *run(t) {
+      // Fewer interleavings, and none of those left out has anything to do with what is tried.
+      if (after !== undefined) yield* t.until("stateOfTask", [after], (state) => state >= READY);
+      yield* t.call("startCpu");
+      for (const entry of spawns) yield* t.call("spawn", 1, entry);
+      if (first) yield* first(t);
+      while (true) {
+        const id = yield* t.until("pickNext", [], (picked) => picked !== 0);
+        yield* roles[yield* t.call("entryOf", id)]!(t, id);
+      }
+    },
+  };
+}
+
+const thread = (run: (t: Context) => Steps<unknown>): ThreadSpec<VschedApi> => ({
+  *run(t) {
+    yield* run(t);
+  },
+});
+
+/** State of a task's word. */
+function states({ vvar }: CheckState): number[] {
+  const words = vvar["words"] as readonly bigint[];
+  return words.map((word) => Number(word & 7n));
+}
+
+const dead = (state: CheckState, name: string): boolean => state.thread(name).status === "killed";
+
+/** Everything that was spawned has ended, and it was all spawned by those who are alive to spawn. */
+const allEnd = (spawns: Readonly<Record<string, number>>) =>
+  goal("every task ends", (state) => {
+    const spawned = Object.entries(spawns).every(
+      ([name, count]) =>
+        dead(state, name) || state.thread(name).log.filter(({ fn }) => fn === "spawn").length === count,
+    );
+    const reaped = state.reaper === undefined || state.reaper.status === "idle";
+    const cpus = state.vvar["cpus"] as readonly { readonly live: number }[];
+    // A ready task without any CPU waits for the next that starts.
+    const nobody = cpus.every(({ live }) => live === 0);
+    return spawned && reaped && states(state).every((each) => each === 0 || each === 6 || (nobody && each === READY));
+  });
+
+/** Nobody picks a task more often than it became ready. */
+const picksAreEarned = (wakers: readonly string[]) => (state: CheckState) => {
+  const picked = state.calls("pickNext").length;
+  const ready = state.calls("spawn").length + state.calls().filter(({ fn }) => wakers.includes(fn)).length;
+  // A call that has not returned yet may have made a task ready.
+  const underWay = state.threads.filter(({ call }) => call !== undefined && call.fn !== "pickNext").length;
+  return picked <= ready + underWay || `${picked} picks of ${ready} ready tasks`;
+};
+
+const oneDies = { max: 1, reaper: 1 };
+
+export const scenarios: readonly Scenario[] = [
+  {
+    title: "a wake-up that comes before, while or after the task lets go of its CPU",
+    spec: {
+      threads: {
+        cpu: cpu([waits((t) => t.call("prepareWait"))], [0]),
+        waker: thread((t) => t.until("unblock", [FIRST], (woken) => woken === 1)),
+      },
+      goals: [allEnd({ cpu: 1 })],
+    },
+  },
+  {
+    title: "a CPU that dies with the task that it runs, against a waker",
+    spec: {
+      threads: {
+        cpu: cpu([waits((t) => t.call("prepareWait"))], [0]),
+        waker: { ...thread((t) => t.until("unblock", [FIRST], (woken) => woken === 1)), daemon: true },
+      },
+      kills: { ...oneDies, threads: ["cpu"] },
+      goals: [allEnd({ cpu: 1 })],
+    },
+  },
+  {
+    title: "a task that is stolen while its CPU picks it",
+    tasks: 2,
+    spec: {
+      threads: {
+        a: cpu([ends], [0, 0]),
+        b: cpu([ends], [], (t) => t.call("steal")),
+      },
+      safety: picksAreEarned([]),
+      goals: [allEnd({ a: 2 })],
+    },
+  },
+  {
+    title: "a CPU or a thief that dies in the middle of a steal",
+    large: true,
+    spec: {
+      threads: {
+        a: cpu([ends], [0]),
+        b: cpu([ends], [], (t) => t.call("steal")),
+      },
+      kills: oneDies,
+      goals: [allEnd({ a: 1 })],
+    },
+  },
+  {
+    title: "a join against the exit",
+    tasks: 2,
+    spec: {
+      threads: {
+        a: cpu([ends, waits((t) => t.call("join", FIRST))], [0, 1]),
+        b: cpu([ends, waits((t) => t.call("join", FIRST))], []),
+      },
+      goals: [allEnd({ a: 2 })],
+    },
+  },
+  {
+    title: "a join against the exit, and one of the CPUs dies",
+    large: true,
+    tasks: 2,
+    spec: {
+      threads: {
+        a: cpu([ends, waits((t) => t.call("join", FIRST))], [0, 1]),
+        b: cpu([ends, waits((t) => t.call("join", FIRST))], [], undefined, SECOND),
+      },
+      kills: { max: 1 },
+      goals: [allEnd({ a: 2 })],
+    },
+  },
+  {
+    title: "two waiters, one of them a stray, and two notifications",
+    tasks: 2,
+    spec: {
+      *setup(t) {
+        yield* t.call("createQueue");
+      },
+      threads: {
+        cpu: cpu([waits((t) => t.call("waitOn", QUEUE))], [0, 0]),
+        n: thread(function* (t) {
+          yield* t.until("notifyOne", [QUEUE], (woken) => woken === 1);
+          yield* t.until("notifyOne", [QUEUE], (woken) => woken === 1);
+        }),
+      },
+      goals: [allEnd({ cpu: 2 })],
+    },
+  },
+  {
+    title: "a waiter that is moved to another queue against one who notifies the first",
+    large: true,
+    spec: {
+      *setup(t) {
+        yield* t.call("createQueue");
+        yield* t.call("createQueue");
+      },
+      threads: {
+        cpu: cpu([waits((t) => t.call("waitOn", QUEUE))], [0]),
+        mover: { ...thread((t) => t.call("requeue", QUEUE, OTHER_QUEUE, 1)), daemon: true },
+        first: { ...thread((t) => t.until("notifyAll", [QUEUE], (woken) => woken === 1)), daemon: true },
+        other: { ...thread((t) => t.until("notifyAll", [OTHER_QUEUE], (woken) => woken === 1)), daemon: true },
+      },
+      safety: (state) => {
+        const woken = state.calls("notifyAll").length;
+        return woken <= 1 || "one wait was ended twice";
+      },
+      goals: [allEnd({ cpu: 1 })],
+    },
+  },
+  {
+    title: "a mutex between two CPUs",
+    tasks: 2,
+    spec: {
+      *setup(t) {
+        yield* t.call("createMutex");
+      },
+      threads: {
+        a: cpu(
+          [
+            takes(
+              (t) => t.call("lock", QUEUE),
+              (t) => t.call("unlock", QUEUE),
+            ),
+          ],
+          [0],
+        ),
+        b: cpu(
+          [
+            takes(
+              (t) => t.call("lock", QUEUE),
+              (t) => t.call("unlock", QUEUE),
+            ),
+          ],
+          [0],
+        ),
+      },
+      safety: (state) => {
+        const locked = state.calls("lock").filter(({ result }) => Number(result) < 2).length;
+        const unlocked = state.calls("unlock").length;
+        const unlocking = state.threads.filter(({ call }) => call?.fn === "unlock").length;
+        return locked - unlocked - unlocking <= 1 || "two tasks hold the mutex";
+      },
+      goals: [allEnd({ a: 1, b: 1 })],
+    },
+  },
+  {
+    title: "a task that dies with a mutex",
+    large: true,
+    tasks: 2,
+    spec: {
+      *setup(t) {
+        yield* t.call("createMutex");
+      },
+      threads: {
+        a: cpu(
+          [
+            takes(
+              (t) => t.call("lock", QUEUE),
+              (t) => t.call("unlock", QUEUE),
+            ),
+          ],
+          [0],
+        ),
+        b: cpu(
+          [
+            takes(
+              (t) => t.call("lock", QUEUE),
+              (t) => t.call("unlock", QUEUE),
+            ),
+          ],
+          [0],
+          undefined,
+          FIRST,
+        ),
+      },
+      kills: { max: 1, threads: ["a"] },
+      goals: [allEnd({ a: 1 })],
+    },
+  },
+  {
+    title: "a sleeper whose CPU dies or is busy is woken by another process",
+    spec: {
+      threads: {
+        a: cpu([waits((t) => t.call("prepareWait", 5))], [0]),
+        other: {
+          daemon: true,
+          *run(t) {
+            yield* t.call("setNow", 5000);
+            yield* t.until("expire", [true], (woken) => woken > 0);
+          },
+        },
+      },
+      kills: { max: 1, threads: ["a"] },
+      goals: [allEnd({ a: 1 })],
+    },
+  },
+  {
+    title: "permits that are released while a waiter helps itself",
+    tasks: 2,
+    spec: {
+      *setup(t) {
+        yield* t.call("createSemaphore", 0);
+      },
+      threads: {
+        cpu: cpu(
+          [
+            takes(
+              (t) => t.call("acquire", QUEUE),
+              (t) => t.call("entryOf", SECOND),
+            ),
+          ],
+          [0, 0],
+        ),
+        giver: thread(function* (t) {
+          yield* t.call("releasePermits", QUEUE);
+          yield* t.call("releasePermits", QUEUE);
+        }),
+      },
+      goals: [allEnd({ cpu: 2 })],
+    },
+  },
+];

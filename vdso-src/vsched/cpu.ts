@@ -1,0 +1,429 @@
+/**
+ * CPUs: where a ready task goes, how its CPU hears of it, and how a CPU takes its next task.
+ *
+ * A task that becomes ready on another process's CPU is announced by a bit: of the word in `arrivals` first, then of the word's bit in
+ * `summary`. The CPU takes them in the other order. Bits may be set twice or for nothing: who takes one looks at the task word.
+ */
+import * as policy from "./policy";
+import { clear, firstKey, firstOf, firstStamp, insert, READY, removeFirst, sizeOf, TIMERS } from "./heap";
+import {
+  Cpu,
+  cpuAt,
+  CPUS,
+  Failure,
+  NEVER,
+  shared,
+  State,
+  SUMMARIES,
+  TASKS,
+  taskAt,
+  Why,
+  WORDS,
+  wordAt,
+} from "./layout";
+import { event, TraceEvent } from "./trace";
+import { find, idOf, indexOf, makeReady, run, stampOf, stateOf, whoOf, whyOf } from "./word";
+
+/** Any general CPU. */
+export const ANYWHERE: u32 = 0xffffffff;
+export const NONE: u32 = 0xffffffff;
+/** Ready, but on no CPU: the next one that starts takes it. */
+export const NOWHERE: u32 = 1023;
+
+// Of this process.
+export let pid: u32 = 0;
+/** Number of the CPU that this process is; NONE when it is none. */
+export let me: u32 = NONE;
+/** Index of the task that runs here, NONE when none does. */
+export let running: u32 = NONE;
+/** Microseconds, as the host said last. */
+export let now: u64 = 0;
+/** Until when the running task has been charged. */
+let chargedUntil: u64 = 0;
+
+/** Bit n: task n has ended, and the host has not heard of it. */
+const finished = new StaticArray<u64>(WORDS);
+let finishedCount: u32 = 0;
+/** Word where the next is looked for. */
+let finishedAt: u32 = 0;
+
+export function setPid(value: u32): void {
+  pid = value;
+}
+export function setNow(us: f64): void {
+  now = <u64>max<f64>(us, 0);
+}
+export function setRunning(index: u32): void {
+  running = index;
+  if (me != NONE) cpuAt(me).current.store(index == NONE ? 0 : idOf(index, wordAt(index).load()));
+}
+
+export function isLive(cpu: Cpu): bool {
+  return cpu.live.load() != 0;
+}
+
+function allows(affinity: u32, number: u32, cpu: Cpu): bool {
+  return affinity == ANYWHERE ? cpu.general.load() != 0 : ((affinity >> number) & 1) != 0;
+}
+
+function limit(): u32 {
+  return min(shared.cpuLimit.load(), CPUS);
+}
+
+/**
+ * The best CPU for a task: one that sleeps, else the one with the fewest ready tasks; the preferred one if it is as good.
+ *
+ * @returns NONE when none that the affinity allows is live
+ */
+export function choose(affinity: u32, preferred: u32): u32 {
+  let best: u32 = NONE;
+  let least: i32 = i32.MAX_VALUE;
+  const end = limit();
+  for (let number: u32 = 0; number < end; number++) {
+    const cpu = cpuAt(number);
+    if (!isLive(cpu) || !allows(affinity, number, cpu)) continue;
+    const cost = (max(cpu.load.load(), 0) & 0xffffff) * 2 + (cpu.asleep.load() != 0 ? 0 : 2) + (number == preferred ? 0 : 1);
+    if (cost < least) {
+      least = cost;
+      best = number;
+    }
+  }
+  return best;
+}
+
+/** Tells the CPU on which a task is Ready by this word. If that CPU has gone meanwhile, finds another. */
+export function announce(index: u32, ready: u64): void {
+  let word = ready;
+  // Each round but the first needs a CPU that began or ended in the middle of it.
+  for (let round: u32 = 0; round <= 2 * CPUS; round++) {
+    const number = whoOf(word);
+    if (number < CPUS) {
+      const cpu = cpuAt(number);
+      cpu.load.add(1);
+      if (number == me) insert(READY, index, policy.keyOf(taskAt(index), word, number), taskAt(index).order.load(), stampOf(word));
+      else setArrival(cpu, index);
+      // Also this thread's own: its event loop may wait for the bell.
+      ring(cpu);
+      // SYNC cpu-gone: made ready first, looked second; pairs with `cpu-gone` in stopCpu(), reap() and startCpu().
+      if (isLive(cpu)) return;
+    }
+    const other = choose(taskAt(index).affinity.load(), number);
+    if (other == NONE && number == NOWHERE) return;
+    word = makeReady(index, word, whyOf(word), other == NONE ? NOWHERE : other);
+    if (word == 0) return;
+  }
+}
+
+export function setArrival(cpu: Cpu, index: u32): void {
+  const word = index >> 6;
+  // SYNC arrivals: the bit, then its summary; pairs with `arrivals` in takeArrivals().
+  unchecked(cpu.arrivals[word]).or((<u64>1) << (<u64>index & 63));
+  unchecked(cpu.summary[word >> 6]).or((<u64>1) << (<u64>word & 63));
+}
+
+/** Wakes a CPU that is parked or about to be. */
+export function ring(cpu: Cpu): void {
+  // SYNC park: the work is there before we look who sleeps; pairs with `park` in prepareIdle().
+  if (cpu.asleep.load() == 0) return;
+  cpu.bell.add(1);
+  cpu.bell.notify();
+}
+
+function takeArrivals(cpu: Cpu): void {
+  for (let s: u32 = 0; s < SUMMARIES; s++) {
+    const summary = unchecked(cpu.summary[s]);
+    if (summary.load() == 0) continue;
+    // SYNC arrivals: the summary, then the bits; pairs with `arrivals` in setArrival().
+    let words = summary.exchange(0);
+    while (words != 0) {
+      const w = s * 64 + <u32>ctz(words);
+      words &= words - 1;
+      if (w >= WORDS) break;
+      let bits = unchecked(cpu.arrivals[w]).exchange(0);
+      while (bits != 0) {
+        const index = w * 64 + <u32>ctz(bits);
+        bits &= bits - 1;
+        if (index < TASKS) arrive(index);
+      }
+    }
+  }
+}
+
+function arrive(index: u32): void {
+  const word = wordAt(index).load();
+  const task = taskAt(index);
+  if (stateOf(word) == State.Exited && task.tell.load() == me + 1 && task.owner.load() == pid) {
+    const bits = unchecked(finished[index >> 6]);
+    const bit = (<u64>1) << (<u64>index & 63);
+    if ((bits & bit) == 0) finishedCount++;
+    unchecked((finished[index >> 6] = bits | bit));
+    return;
+  }
+  if (stateOf(word) != State.Ready || whoOf(word) != me) return;
+  insert(READY, index, policy.keyOf(task, word, me), task.order.load(), stampOf(word));
+}
+
+/** Takes one of the tasks that have ended and that this process wanted to be told of. @returns its id, 0 when there is none */
+export function takeFinished(): u32 {
+  if (me == NONE) return 0;
+  takeArrivals(cpuAt(me));
+  if (finishedCount == 0) return 0;
+  for (let step: u32 = 0; step < WORDS; step++) {
+    const bits = unchecked(finished[finishedAt]);
+    if (bits != 0) {
+      finishedCount--;
+      unchecked((finished[finishedAt] = bits & (bits - 1)));
+      const index = finishedAt * 64 + <u32>ctz(bits);
+      return idOf(index, wordAt(index).load());
+    }
+    finishedAt = finishedAt + 1 == WORDS ? 0 : finishedAt + 1;
+  }
+  return 0;
+}
+
+/** Is there news: of tasks that became ready, or that ended and were not taken by {@link takeFinished}? */
+export function hasArrivals(cpu: Cpu): bool {
+  if (finishedCount != 0) return true;
+  for (let s: u32 = 0; s < SUMMARIES; s++) if (unchecked(cpu.summary[s]).load() != 0) return true;
+  return false;
+}
+
+/** Drops stale entries until the first is good. @returns its word; 0 when the queue is empty */
+function firstReady(): u64 {
+  while (sizeOf(READY) != 0) {
+    const word = wordAt(firstOf(READY)).load();
+    if (stateOf(word) == State.Ready && whoOf(word) == me && stampOf(word) == firstStamp(READY)) return word;
+    removeFirst(READY);
+  }
+  return 0;
+}
+
+/** Makes this process a CPU. @returns its number, or Failure.Full */
+export function startCpu(general: bool): i32 {
+  if (me != NONE) return me;
+  for (let number: u32 = 0; number < CPUS; number++) {
+    const cpu = cpuAt(number);
+    if (cpu.pid.load() != 0 || !cpu.pid.cas(0, pid)) continue;
+    clear(READY);
+    clear(TIMERS);
+    cpu.general.store(general ? 1 : 0);
+    cpu.current.store(0);
+    cpu.asleep.store(0);
+    cpu.resched.store(0);
+    cpu.load.store(0);
+    cpu.nextDeadline.store(NEVER);
+    // Grows only; a slow one that would make it smaller has failed the exchange.
+    let seen = shared.cpuLimit.load();
+    while (seen <= number) seen = shared.cpuLimit.cas(seen, number + 1) ? number + 1 : shared.cpuLimit.load();
+    me = number;
+    running = NONE;
+    chargedUntil = now;
+    // SYNC cpu-gone: live first, looked for what nobody has second; pairs with `cpu-gone` in announce().
+    cpu.live.store(1);
+    adopt();
+    return number;
+  }
+  return Failure.Full;
+}
+
+/** Takes what is ready on no CPU. */
+function adopt(): void {
+  for (let index: u32 = 0; index < TASKS; index++) {
+    let word = wordAt(index).load();
+    if (stateOf(word) != State.Ready) continue;
+    const number = whoOf(word);
+    if (number != me) {
+      if (number < CPUS && isLive(cpuAt(number))) continue;
+      if (!allows(taskAt(index).affinity.load(), me, cpuAt(me))) continue;
+      word = makeReady(index, word, whyOf(word), me);
+      if (word == 0) continue;
+    }
+    cpuAt(me).load.add(1);
+    arrive(index);
+  }
+}
+
+/** Takes the best ready task. @returns its id; 0 when nothing is ready here */
+export function pickNext(): u32 {
+  if (me == NONE) return 0;
+  const cpu = cpuAt(me);
+  takeArrivals(cpu);
+  while (true) {
+    const word = firstReady();
+    if (word == 0) {
+      // A hint that a death left wrong is put right here.
+      if (!hasArrivals(cpu)) cpu.load.store(0);
+      return 0;
+    }
+    const index = firstOf(READY);
+    const key = firstKey(READY);
+    removeFirst(READY);
+    const now = run(index, word);
+    if (now == 0) continue;
+    cpu.load.sub(1);
+    dispatch(cpu, index, now, key);
+    return idOf(index, now);
+  }
+}
+
+function dispatch(cpu: Cpu, index: u32, word: u64, key: u64): void {
+  const task = taskAt(index);
+  policy.begin(task, cpu, me, key);
+  running = index;
+  chargedUntil = now;
+  cpu.current.store(idOf(index, word));
+  cpu.switches.store(cpu.switches.load() + 1);
+  task.switches.store(task.switches.load() + 1);
+  event(TraceEvent.Run, me, idOf(index, word));
+}
+
+/** Charges the running task for the time since it was charged last. */
+export function charge(): void {
+  if (running == NONE || now <= chargedUntil) return;
+  const task = taskAt(running);
+  const elapsed = now - chargedUntil;
+  chargedUntil = now;
+  task.runTime.store(task.runTime.load() + elapsed);
+  policy.charge(task, cpuAt(me), me, elapsed, sizeOf(READY) == 0 ? NEVER : firstKey(READY));
+}
+
+/** One tick of the clock for the running task. @returns should it give up its CPU? */
+export function tick(): bool {
+  if (running == NONE) return false;
+  const cpu = cpuAt(me);
+  charge();
+  takeArrivals(cpu);
+  const waiting = firstReady() != 0;
+  const over = policy.isOver(taskAt(running), me, waiting, waiting ? firstKey(READY) : 0);
+  return cpu.resched.exchange(0) != 0 || over;
+}
+
+/** The running task is ready again, and no longer runs. */
+export function giveUp(preempted: bool): bool {
+  if (running == NONE) return false;
+  charge();
+  const index = running;
+  const word = wordAt(index).load();
+  if (stateOf(word) != State.Running) return false;
+  const task = taskAt(index);
+  policy.requeue(task, preempted);
+  let target = me;
+  if (!allows(task.affinity.load(), me, cpuAt(me))) {
+    target = choose(task.affinity.load(), me);
+    if (target == NONE) target = me;
+  }
+  const ready = makeReady(index, word, Why.None, target);
+  if (ready == 0) return false;
+  setRunning(NONE);
+  event(preempted ? TraceEvent.Preempt : TraceEvent.Yield, me, idOf(index, word));
+  announce(index, ready);
+  return true;
+}
+
+/** Gives ready tasks whose CPU is not live, or that are on none, to those that are. May be repeated. */
+export function evacuate(): void {
+  for (let index: u32 = 0; index < TASKS; index++) {
+    const word = wordAt(index).load();
+    if (stateOf(word) != State.Ready) continue;
+    const number = whoOf(word);
+    if (number < CPUS && isLive(cpuAt(number))) continue;
+    const target = choose(taskAt(index).affinity.load(), number);
+    if (target == NONE && number == NOWHERE) continue;
+    const moved = makeReady(index, word, whyOf(word), target == NONE ? NOWHERE : target);
+    if (moved != 0) announce(index, moved);
+  }
+}
+
+/** Takes half of the ready tasks of the CPU that has the most. @returns how many */
+export function steal(): u32 {
+  if (me == NONE) return 0;
+  const victim = richest();
+  if (victim == NONE) return 0;
+  const cpu = cpuAt(me);
+  const from = cpuAt(victim);
+  const wanted = (<u32>min(from.load.load(), <i32>TASKS) + 1) / 2;
+  // From a place that moves, so that thieves do not meet at the same tasks.
+  const start = (shared.cursor.load() + me * 61) % TASKS;
+  let taken: u32 = 0;
+  for (let step: u32 = 0; step < TASKS && taken < wanted; step++) {
+    let index = start + step;
+    if (index >= TASKS) index -= TASKS;
+    const word = wordAt(index).load();
+    if (stateOf(word) != State.Ready || whoOf(word) != victim) continue;
+    const task = taskAt(index);
+    if (!allows(task.affinity.load(), me, cpu)) continue;
+    const mine = makeReady(index, word, whyOf(word), me);
+    if (mine == 0) continue;
+    taken++;
+    task.steals.add(1);
+    event(TraceEvent.Steal, me, idOf(index, mine));
+    insert(READY, index, policy.keyOf(task, mine, me), task.order.load(), stampOf(mine));
+  }
+  if (taken != 0) {
+    cpu.load.add(taken);
+    from.load.sub(taken);
+    cpu.steals.store(cpu.steals.load() + taken);
+  }
+  return taken;
+}
+
+function richest(): u32 {
+  let best: u32 = NONE;
+  let most: i32 = 0;
+  const end = limit();
+  for (let number: u32 = 0; number < end; number++) {
+    // Tasks on a CPU that is not general are there because they have to.
+    if (number == me || cpuAt(number).general.load() == 0) continue;
+    const load = cpuAt(number).load.load();
+    if (load > most) {
+      most = load;
+      best = number;
+    }
+  }
+  return best;
+}
+
+/** Moves a task that is ready elsewhere, or tells the CPU where it runs to let it go. */
+export function migrate(id: u32, target: u32): i32 {
+  const index = indexOf(id);
+  for (let round: u32 = 0; round < TASKS; round++) {
+    const word = find(id);
+    if (word == 0) return Failure.Stale;
+    if (stateOf(word) != State.Ready) return Failure.State;
+    if (whoOf(word) == target) return 0;
+    const moved = makeReady(index, word, whyOf(word), target);
+    if (moved == 0) continue;
+    if (whoOf(word) < CPUS) cpuAt(whoOf(word)).load.sub(1);
+    event(TraceEvent.Migrate, target, id);
+    announce(index, moved);
+    return 0;
+  }
+  return Failure.State;
+}
+
+/** Says that this CPU is about to sleep. @returns the bell's value to sleep on */
+export function prepareIdle(): u32 {
+  const cpu = cpuAt(me);
+  const seen = cpu.bell.load();
+  cpu.asleep.store(1);
+  return seen;
+}
+
+/** Is there something to do here, or was something stolen? Asked after {@link prepareIdle}: who pushes later sees that we sleep. */
+export function hasWork(): bool {
+  const cpu = cpuAt(me);
+  // SYNC park: asleep first, looked second; pairs with `park` in ring().
+  return hasArrivals(cpu) || firstReady() != 0 || steal() != 0;
+}
+
+export function endIdle(): void {
+  cpuAt(me).asleep.store(0);
+}
+
+/** Forgets that this process is a CPU; `reap.ts` has moved its tasks. */
+export function forgetCpu(): void {
+  me = NONE;
+  running = NONE;
+  clear(READY);
+  clear(TIMERS);
+}

@@ -1,0 +1,183 @@
+/** The life of a task: create, start, exit, release, cancel, join. */
+import { announce, ANYWHERE, charge, choose, me, NONE, NOWHERE, pid, ring, running, setArrival, setRunning } from "./cpu";
+import { cpuAt, CPUS, Failure, shared, State, TASKS, taskAt, Why, wordAt } from "./layout";
+import * as policy from "./policy";
+import { recoverMutexes } from "./sync";
+import { event, TraceEvent } from "./trace";
+import { beginWait, cancelWait, clearCells, EXIT, leadsTo, notifyAll } from "./wait";
+import { wake } from "./wake";
+import { claim, end, find, free, idOf, indexOf, makeReady, stateOf, waits, whyOf } from "./word";
+
+/** Takes a free slot and fills it. Nobody sees the task until {@link start}. */
+export function create(kind: u32, entry: u32, priority: i32, affinity: u32, home: u32, detached: bool, tell: u32): i32 {
+  if (!policy.isPriority(priority)) return Failure.Range;
+  if (affinity != ANYWHERE && choose(affinity, me) == NONE) return Failure.NoCpu;
+  const from = shared.cursor.load() % TASKS;
+  for (let step: u32 = 0; step < TASKS; step++) {
+    let index = from + step;
+    if (index >= TASKS) index -= TASKS;
+    const seen = wordAt(index).load();
+    if (stateOf(seen) != State.Free) continue;
+    const word = claim(index, seen, pid);
+    if (word == 0) continue;
+    // A hint, and a slow creator may set it back: slots in use are passed over again.
+    shared.cursor.store(index + 1);
+    const task = taskAt(index);
+    task.priority.store(priority);
+    task.affinity.store(affinity);
+    task.home.store(home);
+    task.owner.store(detached ? 0 : pid);
+    task.tell.store(tell);
+    task.cancelled.store(0);
+    task.exitCode.store(0);
+    task.kind.store(kind);
+    task.entry.store(entry);
+    task.dataBytes.store(0);
+    task.held.store(0);
+    task.waitsFor.store(0);
+    task.deadline.store(0);
+    task.runTime.store(0);
+    task.switches.store(0);
+    task.waits.store(0);
+    task.steals.store(0);
+    clearCells(EXIT | index);
+    policy.prepare(task);
+    return idOf(index, word);
+  }
+  return Failure.Full;
+}
+
+/** Makes a created task ready. */
+export function start(id: u32): i32 {
+  const word = find(id);
+  if (word == 0) return Failure.Stale;
+  if (stateOf(word) != State.Spawning) return Failure.State;
+  const index = indexOf(id);
+  const task = taskAt(index);
+  const cpu = choose(task.affinity.load(), me);
+  task.order.store(shared.nextOrder.add(1));
+  const ready = makeReady(index, word, Why.None, cpu == NONE ? NOWHERE : cpu);
+  if (ready == 0) return Failure.State;
+  event(TraceEvent.Spawn, cpu, id);
+  announce(index, ready);
+  return 0;
+}
+
+/** Binds the running task to this process. */
+export function bind(): i32 {
+  if (running == NONE) return Failure.State;
+  const task = taskAt(running);
+  task.home.store(pid);
+  task.affinity.store((<u32>1) << me);
+  return 0;
+}
+
+/** Ends the running task. */
+export function exit(code: i32): i32 {
+  if (running == NONE) return Failure.State;
+  charge();
+  const index = running;
+  const word = wordAt(index).load();
+  if (stateOf(word) != State.Running) return Failure.State;
+  const task = taskAt(index);
+  task.exitCode.store(code);
+  const ended = end(index, word, Why.None);
+  setRunning(NONE);
+  if (ended == 0) return Failure.State;
+  buried(index, ended);
+  return 0;
+}
+
+/** What follows on an end. May be repeated. */
+export function buried(index: u32, ended: u64): void {
+  const id = idOf(index, ended);
+  const task = taskAt(index);
+  event(TraceEvent.Exit, me, id);
+  if (task.held.load() != 0) recoverMutexes(id);
+  // SYNC exit: ended first, notified second; pairs with `exit` in join().
+  notifyAll(EXIT | id);
+  tell(index);
+  // SYNC release: ended first, looked second; pairs with `release` in release().
+  if (task.owner.load() == 0) free(index, ended);
+}
+
+/** Tells the CPU that wants to know of a task's end. */
+export function tell(index: u32): void {
+  const wants = taskAt(index).tell.load();
+  if (wants == 0 || wants > CPUS) return;
+  setArrival(cpuAt(wants - 1), index);
+  ring(cpuAt(wants - 1));
+}
+
+/** Nobody wants the task's result any more: its slot is free once it has ended. */
+export function release(id: u32): i32 {
+  const word = find(id);
+  if (word == 0) return Failure.Stale;
+  const index = indexOf(id);
+  if (stateOf(word) == State.Spawning) {
+    free(index, word);
+    return 0;
+  }
+  // SYNC release: nobody's first, looked second; pairs with `release` in buried().
+  taskAt(index).owner.store(0);
+  const after = find(id);
+  if (after != 0 && stateOf(after) == State.Exited) free(index, after);
+  return 0;
+}
+
+/** Asks a task to end; if it waits, its wait ends. @returns 1 it waited, 0 it did not */
+export function cancel(id: u32): i32 {
+  const index = indexOf(id);
+  if (find(id) == 0) return Failure.Stale;
+  taskAt(index).cancelled.store(1);
+  for (let round: u32 = 0; round < 64; round++) {
+    // SYNC cancel: wished first, looked second; pairs with `cancel` in beginWait().
+    const word = find(id);
+    if (word == 0) return Failure.Stale;
+    if (!waits(word)) return 0;
+    if (wake(index, word, Why.Cancelled)) return 1;
+  }
+  return 0;
+}
+
+/** @returns 1 it has ended, 2 the running task has announced that it waits for that, or a Failure */
+export function join(id: u32, deadline: u64): i32 {
+  const word = find(id);
+  if (word == 0) return Failure.Stale;
+  if (stateOf(word) == State.Exited) return 1;
+  if (running == NONE) return Failure.State;
+  const mine = idOf(running, wordAt(running).load());
+  if (mine == id) return Failure.Circle;
+  const begun = beginWait(EXIT | id, deadline);
+  if (begun != 0) return begun;
+  // SYNC exit: announced first, looked second; pairs with `exit` in buried().
+  const after = find(id);
+  const over = after == 0 || stateOf(after) == State.Exited;
+  // Looked for after the announcement: of several who close a circle together, the last one sees it whole.
+  if (!over && !leadsTo(id, mine)) return 2;
+  cancelWait();
+  return over ? 1 : Failure.Circle;
+}
+
+/** What ended a task; its slot need not be its own any more, as long as nobody else has it. NONE: it has not ended, or is forgotten. */
+export function whyEnded(id: u32): u32 {
+  const index = indexOf(id);
+  if (index >= TASKS) return NONE;
+  const word = wordAt(index).load();
+  if (id == 0 || idOf(index, word) != id) return NONE;
+  const state = stateOf(word);
+  return state == State.Exited || state == State.Free ? <u32>whyOf(word) : NONE;
+}
+
+/** Ends a task from outside. @returns did it end by this? */
+export function kill(index: u32, id: u32, why: Why): bool {
+  for (let round: u32 = 0; round < 64; round++) {
+    const word = find(id);
+    if (word == 0 || stateOf(word) == State.Exited) return false;
+    const ended = end(index, word, why);
+    if (ended == 0) continue;
+    buried(index, ended);
+    return true;
+  }
+  return false;
+}
