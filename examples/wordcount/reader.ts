@@ -21,23 +21,28 @@ export default function main(self: Process): void {
     (_, buffer) => new Uint8Array(vvarOf(counts), counts.bufferAddress(buffer), BUFFER_BYTES),
   );
 
+  /** The buffer to fill next, if there is one already: a file that is empty, binary or cannot be read leaves it to the file after it. */
+  let held: number | undefined;
+
   /** @returns undefined when this process is asked to end */
   function readFile(fd: number, file: FoundFile): Outcome | undefined {
     let position = 0;
     let start: Start = Start.Fresh;
     while (true) {
-      const message = free.receive(self);
-      if (message?.kind !== "free") return undefined;
-      const { buffer } = message;
+      if (held === undefined) {
+        const message = free.receive(self);
+        if (message?.kind !== "free") return undefined;
+        held = message.buffer;
+      }
+      const buffer = held;
       const view = buffers[buffer]!;
       const bytes = fill(fd, view, position);
       const binary = position === 0 && !file.named && view.subarray(0, Math.min(bytes, BINARY_BYTES)).includes(0);
-      if (binary || bytes === 0) {
-        free.send({ kind: "free", buffer });
-        return binary ? Outcome.Binary : Outcome.Counted;
-      }
+      if (binary) return Outcome.Binary;
+      if (bytes === 0) return Outcome.Counted;
       // What is cut off is read again, into the next buffer.
       const cut: Cut = bytes < BUFFER_BYTES ? { bytes, next: Start.Fresh } : counts.cut(buffer, bytes, start);
+      held = undefined;
       chunks.send({ kind: "chunk", buffer, bytes: cut.bytes, start });
       if (bytes < BUFFER_BYTES) return Outcome.Counted;
       position += cut.bytes;

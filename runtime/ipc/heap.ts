@@ -2,8 +2,9 @@
  * The shared heap: buffers that processes lend to each other without a copy.
  *
  * ```ts
- * import { attach, Heap } from "wasm-vdso/process";
- * import vheap from "./generated/vheap/vheap.js";
+ * import { Heap } from "wasm-vdso/ipc";
+ * import { attach } from "wasm-vdso/process";
+ * import vheap from "wasm-vdso/vdso/vheap";
  *
  * const heap = new Heap(attach(vheap));
  * {

@@ -24,12 +24,14 @@ export type { CallOptions, WaitOptions } from "./guard.ts";
 export { Heap, type HeapStats, Loan } from "./heap.ts";
 export { Ipc, type IpcOptions } from "./ipc.ts";
 export {
+  DATA_BYTES,
   type FullPolicy,
   type Item,
   Mailbox,
   Mailboxes,
   type Message as MailboxMessage,
   type RegisterOptions,
+  type SendOptions,
 } from "./mailbox.ts";
 export { IncomingCall, Message } from "./message.ts";
 export type { Delivery } from "./pump.ts";

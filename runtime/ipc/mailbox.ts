@@ -2,12 +2,11 @@
  * Mailboxes over vqueue: bounded queues of 88-byte items between processes.
  *
  * ```ts
- * import { attach, vvarOf } from "wasm-vdso/process";
  * import { Mailboxes } from "wasm-vdso/ipc";
- * import vqueue from "./generated/vqueue/vqueue.js";
+ * import { attach } from "wasm-vdso/process";
+ * import vqueue from "wasm-vdso/vdso/vqueue";
  *
- * const api = attach(vqueue);
- * const mailboxes = new Mailboxes(api, vvarOf(api));
+ * const mailboxes = new Mailboxes(attach(vqueue));
  * using inbox = mailboxes.register({ policy: "wait" });
  * // elsewhere: await mailboxes.open(id).send({ messageType: 7, data: new Uint8Array([1, 2, 3]) });
  * for await (const item of inbox) console.log(item.messageType, item.bytes());
@@ -15,6 +14,7 @@
  */
 import { Policy, Status, type VqueueApi, Watch } from "../../generated/vqueue/vqueue.js";
 import { VdsoError } from "../errors.ts";
+import { pidOf, vvarOf } from "../loader/attach.ts";
 import { FIRST_ADDRESS, failure, isOver } from "./failure.ts";
 import { checkLength, Item, type Message, read, type Views, viewsOf, write } from "./item.ts";
 import { Waiter, type WaitOptions } from "./waiter.ts";
@@ -57,10 +57,11 @@ export class Mailboxes {
   readonly #shared: Shared;
 
   /**
-   * @param vvar - The attachment's vVAR: `vvarOf(api)`.
-   * @param pid - Sender to write into messages that name none: `pidOf(api)`. Default: 0.
+   * @param vvar - The attachment's vVAR.
+   * @param pid - Sender to write into messages that name none.
+   * @throws VdsoError `ERR_VDSO_NOT_ATTACHED` - not an API that `attach` returned.
    */
-  constructor(api: VqueueApi, vvar: ArrayBufferLike, pid = 0) {
+  constructor(api: VqueueApi, vvar: ArrayBufferLike = vvarOf(api), pid = pidOf(api)) {
     const views = viewsOf(vvar);
     this.#shared = { api, views, waiter: new Waiter(api, views.i32), pid };
   }

@@ -178,13 +178,13 @@ describe.each([false, true])("with another thread, blocking: %s,", (sync) => {
     const { mapping, mailboxes } = await boot();
     const { worker, id, pid } = await echo(mapping, sync);
     const there = mailboxes.open(id);
-    const inbox = mailboxes.register();
-    // Held up by the first answer, which our mailbox has no room for.
+    // It is held up by the first answer, which our mailbox has no room for; so its own fills up.
     const blocked = mailboxes.register({ policy: "wait" });
     while (blocked.trySend({ messageType: 1 }));
-    for (let item = 0; item < 3; item++) there.trySend({ messageType: 1, replyType: blocked.id });
-    while (there.trySend({ messageType: 1, replyType: blocked.id }));
-    const waiting = there.send({ messageType: 2, replyType: inbox.id });
+    const sendsForEver = async (): Promise<never> => {
+      for (;;) await there.send({ messageType: 1, replyType: blocked.id });
+    };
+    const waiting = sendsForEver();
     await worker.terminate();
     mapping.drop(pid);
     await expect(waiting).rejects.toMatchObject({ code: "ERR_VDSO_MAILBOX_CLOSED" });

@@ -112,3 +112,44 @@ test("the README's example does what it says, in twenty lines", async () => {
   const promised = /console\.log\(.*\); \/\/ (.*)/.exec(files.get("main.js")!)?.[1];
   expect(stdout).toBe(`${promised}\n`);
 });
+
+/** What an editor accepts of the package's types, with the strictest settings. */
+const USER = `import { Heap, type Item, Loan, Mailbox, Mailboxes, type Message, type SendOptions } from "wasm-vdso/ipc";
+import { attach } from "wasm-vdso/process";
+import vheap from "wasm-vdso/vdso/vheap";
+import vqueue, { type VqueueApi } from "wasm-vdso/vdso/vqueue";
+
+const api: VqueueApi = attach(vqueue);
+const inbox: Mailbox = new Mailboxes(api).register({ policy: "wait" });
+const options: SendOptions = { urgent: true, timeoutMs: 10 };
+export const sent: Promise<void> = inbox.send({ messageType: 1, data: new Uint8Array(2) } satisfies Message, options);
+export const item: Item | undefined = inbox.take();
+export const loan: Loan = new Heap(attach(vheap)).loan(64);
+`;
+
+test("the guide's mailboxes work between the processes of a program, and their types hold in another project", async () => {
+  const guide = readFileSync(join(root, "docs", "vqueue.md"), "utf8");
+  const project = join(folder, "mailboxes");
+  mkdirSync(project);
+  for (const [, path, code] of guide.matchAll(/```js\n\/\/ (\S+)\n([\s\S]*?)```/g))
+    writeFileSync(join(project, path!), code!);
+  writeFileSync(join(project, "package.json"), '{ "type": "module" }');
+  const { code, stdout, stderr } = await run(process.execPath, ["main.js"], project);
+  expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: "2,4,42\n", stderr: "" });
+
+  writeFileSync(join(project, "user.ts"), USER);
+  const flags = [
+    "--noEmit",
+    "--strict",
+    "--module",
+    "nodenext",
+    "--target",
+    "es2024",
+    "--lib",
+    "es2024,esnext,dom",
+    "--types",
+    "node",
+  ];
+  const tsc = join(folder, "node_modules", ".bin", "tsc");
+  expect(await run(tsc, [...flags, "user.ts"], project)).toMatchObject({ code: 0, stdout: "" });
+});

@@ -1,6 +1,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { BUFFERS } from "../../generated/wordcount/wordcount.js";
 import { endlessFile, folder, row, run, start } from "./program.ts";
 
 describe("files and folders", () => {
@@ -60,6 +61,14 @@ describe("files and folders", () => {
     // Nothing is mapped at its first byte; where there is no such file, it is missing.
     const { code, stdout, stderr } = await start(["/proc/self/mem", "here.txt"], { cwd }).ended;
     expect(stderr).toContain("cannot read /proc/self/mem: ");
+    expect(row(stdout, "total")).toEqual([1, 1, 4]);
+    expect(code).toBe(1);
+  });
+
+  test("more files whose reading fails than there are buffers do not use the buffers up", async () => {
+    const cwd = folder({ "here.txt": "one\n" });
+    const failing = Array.from({ length: BUFFERS + 1 }, () => "/proc/self/mem");
+    const { code, stdout } = await run(...failing, join(cwd, "here.txt"));
     expect(row(stdout, "total")).toEqual([1, 1, 4]);
     expect(code).toBe(1);
   });
