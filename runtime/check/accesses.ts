@@ -36,6 +36,8 @@ export interface AccessSite {
   readonly bulk: Bulk;
   /** Index of the function that holds it, in the image's own numbering. */
   readonly func: number;
+  /** Where that function's body begins and ends in the image. */
+  readonly body: readonly [number, number];
   /** Byte offset of the instruction in the image: what source maps count in. */
   readonly position: number;
 }
@@ -140,6 +142,7 @@ export const HOST_ACCESSES: readonly AccessSite[] = [1, 2, 4, 8].flatMap((size) 
     offset: 0,
     bulk: Bulk.within,
     func: -1,
+    body: [-1, -1],
     position: -1,
   })),
 );

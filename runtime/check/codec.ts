@@ -36,8 +36,8 @@ export class Codec {
   private readonly memory: Uint8Array;
   private readonly handles: HandleTable;
   private readonly signatures = new Map<string, Signature>();
-  /** First free byte of the argument area. */
-  private top: number;
+  /** First free byte of the argument area; belongs to the call that runs, as what it has there does. */
+  top: number;
 
   constructor(manifest: Manifest, memory: WebAssembly.Memory, handles: HandleTable) {
     this.manifest = manifest;

@@ -139,8 +139,8 @@ export class Judge {
       } else asleep.push(`"${name}" (${call}) sleeps on ${path} = ${found}`);
     }
     if (asleep.length === 0) return undefined;
-    const what = lost ? "lost wake-up" : "deadlock";
-    return { kind: "deadlock", message: `${what}: ${asleep.join("; ")}, and nobody is left to wake it` };
+    const what = lost ? "lost wake-up: " : "";
+    return { kind: "deadlock", message: `${what}${asleep.join("; ")}, and nobody is left to wake it` };
   }
 
   /** Every thread that could go on comes back to where it is without changing anything: then it is so for ever. */

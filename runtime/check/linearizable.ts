@@ -237,6 +237,26 @@ export class History {
 
 class NoEffect extends Error {}
 
-function copy(model: object): object {
-  return Object.assign(Object.create(Object.getPrototypeOf(model) as object), structuredClone({ ...model }));
+/** Unlike a structured clone, this keeps the classes of what a model is made of. */
+function copy(value: unknown, copies = new Map<unknown, object>()): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  const known = copies.get(value);
+  if (known) return known;
+  if (ArrayBuffer.isView(value)) return structuredClone(value);
+  if (value instanceof Map) {
+    const map = new Map();
+    copies.set(value, map);
+    for (const [key, entry] of value) map.set(copy(key, copies), copy(entry, copies));
+    return map;
+  }
+  if (value instanceof Set) {
+    const set = new Set();
+    copies.set(value, set);
+    for (const entry of value) set.add(copy(entry, copies));
+    return set;
+  }
+  const made: Record<string, unknown> = Array.isArray(value) ? [] : Object.create(Object.getPrototypeOf(value));
+  copies.set(value, made);
+  for (const [name, field] of Object.entries(value)) made[name] = copy(field, copies);
+  return made;
 }

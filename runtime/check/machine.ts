@@ -302,7 +302,8 @@ export class Machine {
   private settled(vector: Int32Array, thread: number): void {
     const status = this.threads.get(vector[thread]!, Field.status);
     if (status === Status.failed) this.failedThread = thread;
-    if (status === Status.panicked) {
+    // Of one that was killed meanwhile, the death is reported anyway.
+    if (status === Status.panicked && thread !== this.unanswered) {
       if (this.options.history) vector[this.history] = this.options.history.abandon(vector[this.history]!, thread);
       this.reportDeath(vector, thread);
     }

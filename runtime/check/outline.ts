@@ -12,6 +12,7 @@
  * vVAR ends in an error instead of never. Mutable globals are exported: they are private state of a thread.
  */
 
+import type { VdsoError } from "../errors.ts";
 import { Reader, sections } from "../image/sections.ts";
 import { type AccessForm, type AccessSite, ATOMIC_ACCESSES, Bulk, Kind, PLAIN_ACCESSES } from "./accesses.ts";
 import { ByteWriter, SectionId, unsupported, ValueType, writeModule } from "./wasm-binary.ts";
@@ -76,6 +77,7 @@ class Outliner {
   private readonly exportedNames = new Map<number, string>();
   private functionNames = new Map<number, string>();
   private currentFunction = 0;
+  private currentBody: readonly [number, number] = [0, 0];
 
   constructor(image: Uint8Array, vvarPages: number) {
     this.image = image;
@@ -312,6 +314,7 @@ class Outliner {
     for (let index = 0; index < count; index++) {
       const end = reader.u32() + reader.at;
       this.currentFunction = this.importedFunctions + index;
+      this.currentBody = [reader.at, end];
       const body = new Reader(this.image, reader.at, end);
       writer.sized((inner) => {
         const locals = body.at;
@@ -376,7 +379,6 @@ class Outliner {
       case 0x23: // global.get
       case 0x24: // global.set
       case 0x25: // table.get
-      case 0x26: // table.set
       case 0x41: // i32.const
       case 0x42: // i64.const
       case 0xd0: // ref.null
@@ -384,6 +386,8 @@ class Outliner {
       case 0xd6: // br_on_non_null
         reader.skipLeb();
         return verbatim();
+      case 0x26: // table.set
+        throw changesUnsaved("a table", from);
       case 0x11: // call_indirect
       case 0x13: // return_call_indirect
         reader.skipLeb();
@@ -432,10 +436,8 @@ class Outliner {
       }
       case 0x40: {
         // memory.grow
-        const memory = reader.u32();
-        if (memory === this.vvar) throw unsupported("it grows the vVAR, and a vVAR never grows");
-        writer.byte(0x40).u32(this.memoryIndex(memory));
-        return code;
+        const what = reader.u32() === this.vvar ? "the vVAR, and a vVAR never grows" : "its private memory";
+        throw unsupported(`it grows ${what}`);
       }
       case 0xfc:
         this.rewriteBulk(reader, writer, from);
@@ -467,9 +469,9 @@ class Outliner {
         .u32(argument.offset);
   }
 
-  private callHook(writer: ByteWriter, name: HookName, site: Omit<AccessSite, "func">): void {
+  private callHook(writer: ByteWriter, name: HookName, site: Omit<AccessSite, "func" | "body">): void {
     writer.byte(0x41).s32(this.sites.length).byte(0x10).u32(this.hook(name));
-    this.sites.push({ ...site, func: this.currentFunction });
+    this.sites.push({ ...site, func: this.currentFunction, body: this.currentBody });
   }
 
   private rewriteAccess(
@@ -562,10 +564,11 @@ class Outliner {
       writer.byte(0xfc, 8).u32(segment).u32(this.memoryIndex(memory));
       return;
     }
-    // Saturating truncations have no immediate, data.drop to elem.drop one or two, the table instructions one or two.
+    if (code === 9 || code === 13) throw changesUnsaved("which segments there are", from); // data.drop, elem.drop
+    // table.init, table.copy, table.grow, table.fill
+    if (code === 12 || code === 14 || code === 15 || code === 17) throw changesUnsaved("a table", from);
     if (code > 17) throw unsupported(`instruction 0xfc ${code} at byte ${from} is not known here`);
-    if (code > 8) reader.skipLeb();
-    if (code === 12 || code === 14) reader.skipLeb();
+    if (code === 16) reader.skipLeb(); // table.size; the others are truncations, which have no immediate
     writer.bytes(this.image.subarray(from, reader.at));
   }
 
@@ -590,6 +593,11 @@ function skipLimits(reader: Reader): void {
   const flags = reader.u8();
   reader.skipLeb();
   if ((flags & 1) !== 0) reader.skipLeb();
+}
+
+/** Private state of a thread is its globals, its memory and its stack; what else may change would be one for all threads here. */
+function changesUnsaved(what: string, at: number): VdsoError {
+  return unsupported(`the instruction at byte ${at} changes ${what}, which is not saved with a thread`);
 }
 
 function skipValueType(reader: Reader): void {

@@ -3,7 +3,7 @@ import type { KillPoint } from "./explore.ts";
 import type { FailureKind, Found } from "./judge.ts";
 import type { Machine } from "./machine.ts";
 import { writeSchedule } from "./schedule.ts";
-import { Field } from "./threads.ts";
+import { Field, Status } from "./threads.ts";
 import type { Trace, TraceAccess, TraceContext, TraceStep } from "./trace.ts";
 
 /** How far a check went: everything; everything within a bound; samples; one schedule. */
@@ -29,9 +29,9 @@ export interface TierReport {
 /** What the death of a thread at one place leads to. */
 export interface KillPointReport {
   readonly thread: string;
-  /** The call that it dies in: `tryPush(1n)`. */
+  /** The call that it dies in: `tryPush(1n)`; empty when it has finished. */
   readonly call: string;
-  /** The access that it dies before, or with `after` behind: `i64.store slots[0].item`. */
+  /** The access that it dies before, or with `after` behind: `i64.store slots[0].item`; behind a wait, asleep, `... (asleep)`. */
   readonly access: string;
   readonly after: boolean;
   /** In how many states it can die there. */
@@ -110,10 +110,12 @@ function describe(point: KillPoint, { judge, layout }: TraceContext): KillPointR
   const get = (field: number): number => threads.get(point.state, field);
   const site = get(Field.site);
   const step = get(Field.step);
+  const asleep = get(Field.status) === Status.sleeping;
   return {
     thread: threads.threads[get(Field.thread)]!.name,
     call: step < 0 ? "" : threads.logs.step(step).text,
-    access: site < 0 ? "" : `${threads.sites[site]!.op} ${layout.pathOf(get(Field.address))}`,
+    access:
+      site < 0 ? "" : `${threads.sites[site]!.op} ${layout.pathOf(get(Field.address))}${asleep ? " (asleep)" : ""}`,
     after: point.after,
     deaths: point.deaths,
     stuck: point.stuck,

@@ -9,7 +9,7 @@ export interface SourcePosition {
   readonly column: number;
   /** The line itself, where the map carries the sources. */
   readonly text: string | undefined;
-  /** The map has no line of the author's for this instruction; this is the nearest one before it. */
+  /** The map has no line of the author's for this instruction; this is the nearest one of its function, before it if there is one. */
   readonly near: boolean;
 }
 
@@ -50,8 +50,11 @@ export class SourceMap {
   /**
    * The author's line of the instruction at a byte offset of the image. Accesses are inlined from the helper library, so the line that
    * matters is the one that called it: where the map names the library, or nothing, the last line of the author's before it.
+   *
+   * @param from - where the function begins that holds the instruction: the lines before it belong to another one.
+   * @param to - where it ends.
    */
-  find(offset: number): SourcePosition | undefined {
+  find(offset: number, from: number, to: number): SourcePosition | undefined {
     let low = 0;
     let high = this.segments.length;
     while (low < high) {
@@ -59,15 +62,24 @@ export class SourceMap {
       if (this.segments[middle]!.offset <= offset) low = middle + 1;
       else high = middle;
     }
-    for (let index = low - 1; index >= 0 && low - index <= MAX_BACK; index--) {
-      const segment = this.segments[index]!;
-      const file = this.sources[segment.source];
-      if (file === undefined || file.startsWith("~lib/")) continue;
-      const text = this.lines[segment.source]?.[segment.line]?.trim();
-      const near = index !== low - 1;
-      return { file, line: segment.line + 1, column: segment.column + 1, text, near };
+    for (let index = low - 1; index >= 0 && low - index <= MAX_BACK && this.segments[index]!.offset >= from; index--) {
+      const found = this.author(index, index !== low - 1);
+      if (found) return found;
+    }
+    for (let index = low; index < this.segments.length && this.segments[index]!.offset < to; index++) {
+      const found = this.author(index, true);
+      if (found) return found;
     }
     return undefined;
+  }
+
+  /** Where a segment is in the author's files, if it is. */
+  private author(index: number, near: boolean): SourcePosition | undefined {
+    const segment = this.segments[index]!;
+    const file = this.sources[segment.source];
+    if (file === undefined || file.startsWith("~lib/")) return undefined;
+    const text = this.lines[segment.source]?.[segment.line]?.trim();
+    return { file, line: segment.line + 1, column: segment.column + 1, text, near };
   }
 }
 

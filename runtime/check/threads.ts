@@ -192,8 +192,9 @@ export class ThreadStates {
       const value = this.logs.value(result);
       to = this.proceed(thread, this.logs.append(log, next.step, value), 0);
     } else {
-      const fn = this.logs.step(items[base + Field.step]!).fn;
-      const outcome = this.vm.resume(fn, low, high, data < 0 ? undefined : this.blobs.get(data));
+      const step = items[base + Field.step]!;
+      const bytes = data < 0 ? undefined : this.blobs.get(data);
+      const outcome = this.vm.resume(this.logs.step(step).fn, callKey(thread, log, step), low, high, bytes);
       to = this.settle(thread, log, outcome, 0);
     }
     this.successors.set(state, low, high, to);
@@ -213,7 +214,7 @@ export class ThreadStates {
     const next = this.nextOf(thread, log);
     if (next.kind === "access") return this.accessing(thread, log, next);
     if (next.kind !== "call") return this.rest(thread, log, next);
-    const outcome = this.vm.call(next.fn, next.args, `${thread} ${log}`);
+    const outcome = this.vm.call(next.fn, next.args, callKey(thread, log, next.step));
     return this.settle(thread, log, outcome, silentCalls);
   }
 
@@ -249,8 +250,8 @@ export class ThreadStates {
         const following = this.nextOf(thread, at);
         if (following.kind === "access") return this.accessing(thread, at, following);
         if (following.kind !== "call") return this.rest(thread, at, following);
-        outcome = this.vm.call(following.fn, following.args, `${thread} ${at}`);
-      } else outcome = this.vm.call(next.fn, next.args, `${thread} ${at}`);
+        outcome = this.vm.call(following.fn, following.args, callKey(thread, at, following.step));
+      } else outcome = this.vm.call(next.fn, next.args, callKey(thread, at, next.step));
     }
   }
 
@@ -502,6 +503,11 @@ export class ThreadStates {
         return { thread: this.threads[thread]!.name, fn, args, result: this.logs.values[entry.result] };
       });
   }
+}
+
+/** The same for every attempt of a call, so that an attempt that was refused leaves no handle behind that would tell it from the next. */
+function callKey(thread: number, log: number, step: number): string {
+  return `${thread} ${log} ${step}`;
 }
 
 /** What a thread's generator is given. */

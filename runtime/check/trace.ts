@@ -174,7 +174,7 @@ function accessOf(
     bytes: length,
     value: valueText(context, site, state, before, after),
     function: functionNames.get(site.func) ?? exportedNames.get(site.func),
-    source: context.sourceMap?.find(site.position),
+    source: context.sourceMap?.find(site.position, ...site.body),
   };
 }
 

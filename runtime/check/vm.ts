@@ -20,6 +20,8 @@ const FENCE_WORD = 64;
 /** Asyncify's own record at the start of the stack memory: where the stack is, where it ends. */
 const STACK_RECORD = 8;
 const STACK_BYTES = STACK_PAGES * 0x10000;
+/** Of a saved state: bytes of stack, number of pages, top of the arguments, host objects that the call was given. */
+const STATE_HEADER = 16;
 
 /** How a run ended. */
 export const Outcome = { suspended: 0, returned: 1, stopped: 2 } as const;
@@ -160,7 +162,7 @@ export class Vm {
   /**
    * Starts a call on the private state that is loaded.
    *
-   * @param key - text that is the same for the same call; gives host objects their handles.
+   * @param key - text that is the same for the same call, and in all of it; gives host objects their handles.
    */
   call(name: string, args: readonly unknown[], key: string): Outcome {
     this.handleOwner = key;
@@ -171,7 +173,8 @@ export class Vm {
   }
 
   /** Goes on behind the access that the loaded state stands before, which yielded this value (or these bytes). */
-  resume(name: string, low: number, high: number, data: Uint8Array | undefined): Outcome {
+  resume(name: string, key: string, low: number, high: number, data: Uint8Array | undefined): Outcome {
+    this.handleOwner = key;
     this.injectLow = low;
     this.injectHigh = high;
     this.injectData = data ?? NO_DATA;
@@ -278,7 +281,7 @@ export class Vm {
     this.dirtyNow = this.dirty.pages.slice();
     const stackBytes = suspended ? this.stackRecord[0]! - STACK_RECORD : 0;
     const pages = this.dirtyNow.length;
-    const length = 8 + this.globals.length * 8 + pages * 8 + stackBytes;
+    const length = STATE_HEADER + this.globals.length * 8 + pages * 8 + stackBytes;
     if (length > this.scratch.length) {
       this.scratch = new Uint8Array(length * 2);
       this.scratchView = new DataView(this.scratch.buffer);
@@ -286,7 +289,10 @@ export class Vm {
     const view = this.scratchView;
     view.setInt32(0, stackBytes, true);
     view.setInt32(4, pages, true);
-    let at = 8;
+    // Behind a call both begin anew.
+    view.setInt32(8, suspended ? this.codec.top : 0, true);
+    view.setInt32(12, suspended ? this.handlePosition : 0, true);
+    let at = STATE_HEADER;
     for (const global of this.globals) {
       const value = global.value as Raw;
       if (typeof value === "bigint") view.setBigInt64(at, value, true);
@@ -307,7 +313,9 @@ export class Vm {
     const view = new DataView(state.buffer, state.byteOffset, state.length);
     const stackBytes = view.getInt32(0, true);
     const pages = view.getInt32(4, true);
-    let at = 8;
+    this.codec.top = view.getInt32(8, true);
+    this.handlePosition = view.getInt32(12, true);
+    let at = STATE_HEADER;
     for (const global of this.globals) {
       global.value = typeof global.value === "bigint" ? view.getBigInt64(at, true) : view.getFloat64(at, true);
       at += 8;

@@ -177,7 +177,7 @@ test("a wait with a time-out goes both ways, one without is a deadlock", async (
 
   const endless = await check({ image: sample, threads: { a: calls("sleep") } });
   expect(endless.failure?.kind).toBe("deadlock");
-  expect(endless.failure?.message).toMatch(/deadlock: "a" \(sleep\(\)\) sleeps on event = 0/);
+  expect(endless.failure?.message).toMatch(/^"a" \(sleep\(\)\) sleeps on event = 0/);
   const withoutTimeouts = await check({ image: sample, threads: { a: calls("doze") }, timeouts: false });
   expect(withoutTimeouts.failure?.kind).toBe("deadlock");
 });
