@@ -52,7 +52,7 @@ export interface SchedulerOptions {
   readonly granularityUs?: number;
   /** How long tasks may run before a thread's event loop gets a turn. Default: 10. */
   readonly sliceMs?: number;
-  /** How long an executor, and this thread while executors work for it, looks for news before it sleeps: waking takes longer. Default: 50. */
+  /** How long an executor, and this thread while executors work for it, looks for news before it sleeps: waking takes longer, but on a machine with fewer free cores than threads looking holds up who is waited for. Default: 10. */
   readonly spinUs?: number;
 }
 
@@ -99,7 +99,7 @@ export class Scheduler implements AsyncDisposable {
       sliceTicks = 5,
       granularityUs = 1000,
       sliceMs = 10,
-      spinUs = 50,
+      spinUs = 10,
     } = options;
     if (!Number.isInteger(cpus) || cpus < 1 || cpus >= CPUS) {
       throw new VdsoError("ERR_VDSO_ARGUMENT", `start: expected 1 to ${CPUS - 1} CPUs, found ${cpus}`);
