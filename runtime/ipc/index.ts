@@ -29,11 +29,11 @@ export {
   type Item,
   Mailbox,
   Mailboxes,
-  type Message as MailboxMessage,
+  type Message,
   type RegisterOptions,
   type SendOptions,
 } from "./mailbox.ts";
-export { IncomingCall, Message } from "./message.ts";
+export { IncomingCall, Message as IncomingMessage } from "./message.ts";
 export type { Delivery } from "./pump.ts";
 export { connect, expose, type Remote, type Service } from "./service.ts";
 export type { ReplyStream, StreamOptions } from "./stream.ts";
