@@ -6,9 +6,9 @@ import vqueue, { Policy } from "../generated/vqueue/vqueue.js";
 import type { Group } from "./group.ts";
 import { loadPackage } from "./package.ts";
 
-type Kind = "vqueue awake" | "vqueue parked" | "wait/notify";
+type Kind = "vqueue awake" | "vqueue parked" | "spin" | "wait/notify";
 
-const ROUND_TRIPS = { "vqueue awake": 20_000, "vqueue parked": 1_000, "wait/notify": 1_000 } as const;
+const ROUND_TRIPS = { "vqueue awake": 20_000, "vqueue parked": 1_000, spin: 20_000, "wait/notify": 1_000 } as const;
 
 /** Microseconds a round trip. */
 async function pingPong(kind: Kind): Promise<number> {
@@ -37,7 +37,7 @@ const group: Group = [
     unit: "us",
     better: "lower",
     ours: () => pingPong("vqueue awake"),
-    peers: {},
+    peers: { "two words, spinning": () => pingPong("spin") },
   },
   {
     name: "ping-pong, both parked",

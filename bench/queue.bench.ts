@@ -9,8 +9,17 @@ import { bareExports, imageBytes, loadPackage } from "./package.ts";
 
 type Kind = "vqueue" | "ring" | "port";
 
+interface Load {
+  readonly kind: Kind;
+  /** Producers, and as many consumers. */
+  readonly pairs: number;
+  /** Items that one call sends or receives. */
+  readonly batch: number;
+}
+
 const WORDS = 22;
 const LENGTH = 4096;
+const BATCH = 32;
 /** Items in all; messages are slow, and without a bound they pile up. */
 const ITEMS = { vqueue: 4_000_000, ring: 2_000_000, port: 200_000 } as const;
 
@@ -51,12 +60,12 @@ function grid<T>(size: number, make: () => T): T[][] {
   return Array.from({ length: size }, () => Array.from({ length: size }, make));
 }
 
-/** Million items per second from `pairs` producers to `pairs` consumers. */
-async function throughput(kind: Kind, pairs: number): Promise<number> {
+/** Million items per second. */
+async function throughput({ kind, pairs, batch }: Load): Promise<number> {
   const { producer, consumer } = await connect(kind, pairs);
   const gate = new Int32Array(new SharedArrayBuffer(GATE_WORDS * Int32Array.BYTES_PER_ELEMENT));
   const items = ITEMS[kind] / pairs;
-  const common = { kind, gate, items, producers: pairs, consumers: pairs };
+  const common = { kind, gate, items, batch, producers: pairs, consumers: pairs };
   const start = (role: string, own: { ports?: MessagePort[] }) =>
     new Worker(new URL("./workers/queue.js", import.meta.url), {
       workerData: { ...common, role, ...own },
@@ -92,17 +101,22 @@ function verify(sums: readonly number[], items: number, producers: number): void
   if (found !== expected) throw new Error(`expected a sum of ${expected}, found ${found}`);
 }
 
+const through = (kind: Kind, pairs: number, batch: number) => () => throughput({ kind, pairs, batch });
+
 function row(pairs: number): Row {
   return {
     name: `${pairs} to ${pairs} threads, 88 bytes`,
     unit: "M/s",
     better: "higher",
-    ours: () => throughput("vqueue", pairs),
-    peers: {
-      postMessage: () => throughput("port", pairs),
-      "ringbuf.js": () => throughput("ring", pairs),
-    },
+    ours: through("vqueue", pairs, 1),
+    peers: { postMessage: through("port", pairs, 1), "ringbuf.js": through("ring", pairs, 1) },
   };
+}
+
+/** To see whether many threads bring it down. */
+function crowd(pairs: number): Row {
+  const name = `${pairs} to ${pairs} threads, 88 bytes, vqueue alone`;
+  return { name, unit: "M/s", better: "higher", ours: through("vqueue", pairs, 1), peers: {} };
 }
 
 /** One producer and one consumer, each a loop inside WebAssembly: nanoseconds an item. */
@@ -128,7 +142,7 @@ async function insideWasm(image: string, batch: number): Promise<number> {
 
 /** Short rounds, of which the best counts: in a longer one somebody else has the core for a while. */
 const ROUNDS = 60;
-const ROUND_ITEMS = 50_000;
+const ROUND_ITEMS = 20_000;
 
 /** One thread that sends and receives in turn: nanoseconds a pair. */
 async function pushPop(image: string): Promise<number> {
@@ -147,19 +161,35 @@ async function pushPop(image: string): Promise<number> {
 
 const group: Group = [
   row(1),
+  {
+    name: `1 to 1 threads, 88 bytes, batches of ${BATCH}`,
+    unit: "M/s",
+    better: "higher",
+    ours: through("vqueue", 1, BATCH),
+    peers: {
+      "postMessage, single items": through("port", 1, 1),
+      "ringbuf.js, single items": through("ring", 1, 1),
+      "ringbuf.js": through("ring", 1, BATCH),
+    },
+  },
   row(2),
+  crowd(4),
+  crowd(8),
   {
     name: "1 to 1, loops inside WebAssembly",
     unit: "ns an item",
     better: "lower",
     ours: () => insideWasm("queueloops", 1),
-    peers: { "bare Vyukov": () => insideWasm("vyukov", 1) },
+    peers: {
+      "bare Vyukov": () => insideWasm("vyukov", 1),
+      "the same without owners and reaping": () => insideWasm("unguarded", 1),
+    },
   },
   {
-    name: "1 to 1, loops inside WebAssembly, batches of 32",
+    name: `1 to 1, loops inside WebAssembly, batches of ${BATCH}`,
     unit: "ns an item",
     better: "lower",
-    ours: () => insideWasm("queueloops", 32),
+    ours: () => insideWasm("queueloops", BATCH),
     peers: { "bare Vyukov, single items": () => insideWasm("vyukov", 1) },
   },
   {
@@ -167,7 +197,10 @@ const group: Group = [
     unit: "ns",
     better: "lower",
     ours: () => pushPop("queueloops"),
-    peers: { "bare Vyukov": () => pushPop("vyukov") },
+    peers: {
+      "bare Vyukov": () => pushPop("vyukov"),
+      "the same without owners and reaping": () => pushPop("unguarded"),
+    },
   },
 ];
 

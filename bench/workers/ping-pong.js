@@ -21,6 +21,12 @@ function receive(from) {
 const pass = {
   "vqueue awake": { ping: () => send(mailboxes[1 - side]), pong: () => receive(mailboxes[side]) },
   "vqueue parked": { ping: () => send(mailboxes[1 - side]), pong: () => receive(mailboxes[side]) },
+  spin: {
+    ping: () => Atomics.add(words, 1 - side, 1),
+    pong: (trip) => {
+      while (Atomics.load(words, side) <= trip);
+    },
+  },
   "wait/notify": {
     ping: () => {
       Atomics.add(words, 1 - side, 1);

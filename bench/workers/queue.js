@@ -2,13 +2,15 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { RingBuffer } from "ringbuf.js";
 import { attach, vvarOf } from "../../dist/runtime/index.js";
-import vqueue from "../../generated/vqueue/vqueue.js";
+import vqueue, { QUEUE_LEN, SLOT_BYTES } from "../../generated/vqueue/vqueue.js";
 
 const WORDS = 22;
 const END = 0xffffffff;
+/** From it on, what claimMany and takeMany return says why there is nothing. */
+const FAILED = 0x80000000;
 const SPINS = 2000;
 
-const { role, kind, items, consumers, producers, gate, handle, queue, rings, ports } = workerData;
+const { role, kind, items, consumers, producers, gate, handle, queue, batch, rings, ports } = workerData;
 const nap = new Int32Array(new SharedArrayBuffer(4));
 const READY = 0;
 const GO = 1;
@@ -29,9 +31,7 @@ function sum(words, at) {
   return total;
 }
 
-function vqueueEnds() {
-  const api = attach(vqueue, handle);
-  const words = new Uint32Array(vvarOf(api));
+function vqueueEnds(api = attach(vqueue, handle), words = new Uint32Array(vvarOf(api))) {
   return {
     send(value) {
       let item = api.claim(queue);
@@ -51,6 +51,51 @@ function vqueueEnds() {
         const end = words[at] === END;
         if (!end) total = (total + sum(words, at)) | 0;
         api.release(queue, item);
+        if (end) return total;
+      }
+    },
+  };
+}
+
+/** Batches: one call for many slots, which follow one another; the last batch is followed by an item that says so. */
+function vqueueBatchEnds() {
+  const api = attach(vqueue, handle);
+  const words = new Uint32Array(vvarOf(api));
+  const first = api.firstItem(queue) >>> 2;
+  const stride = SLOT_BYTES >>> 2;
+  const single = vqueueEnds(api, words);
+  return {
+    sendAll() {
+      for (let sent = 0, tries = 0; sent < items; ) {
+        const got = api.claimMany(queue, Math.min(batch, items - sent));
+        if (got >= FAILED) {
+          if (++tries > SPINS) api.waitForSpace(queue, 10);
+          continue;
+        }
+        tries = 0;
+        const start = api.lastIndex();
+        for (let k = 0, index = start; k < got; k++, index = index + 1 < QUEUE_LEN ? index + 1 : 0) {
+          fill(words, first + index * stride, sent++);
+        }
+        api.commitMany(queue, start, got);
+      }
+      single.sendEnd();
+    },
+    receiveAll() {
+      for (let total = 0, tries = 0; ; ) {
+        const got = api.takeMany(queue, batch);
+        if (got >= FAILED) {
+          if (++tries > SPINS) api.waitForItem(queue, 10);
+          continue;
+        }
+        tries = 0;
+        let end = false;
+        for (let k = 0, index = api.lastIndex(); k < got; k++, index = index + 1 < QUEUE_LEN ? index + 1 : 0) {
+          const at = first + index * stride;
+          if (words[at] === END) end = true;
+          else total = (total + sum(words, at)) | 0;
+        }
+        api.releaseMany(queue, api.lastAddress());
         if (end) return total;
       }
     },
@@ -89,6 +134,40 @@ function ringEnds() {
   };
 }
 
+/** One connection; many items with one call. */
+function ringBatchEnds() {
+  const [buffer] = rings.map((storage) => new RingBuffer(storage, Uint32Array));
+  const block = new Uint32Array(WORDS * batch);
+  return {
+    sendAll() {
+      for (let sent = 0; sent < items; ) {
+        const count = Math.min(batch, items - sent);
+        for (let k = 0; k < count; k++) fill(block, k * WORDS, sent++);
+        // It takes part of it when there is no room for all.
+        for (let at = 0, tries = 0; at < count * WORDS; ) {
+          const pushed = buffer.push(block.subarray(at, count * WORDS));
+          at += pushed;
+          if (pushed === 0) rest(++tries);
+        }
+      }
+    },
+    receiveAll() {
+      let total = 0;
+      for (let received = 0; received < items; ) {
+        const wanted = Math.min(batch, items - received) * WORDS;
+        for (let at = 0, tries = 0; at < wanted; ) {
+          const popped = buffer.pop(block.subarray(at, wanted));
+          at += popped;
+          if (popped === 0) rest(++tries);
+        }
+        for (let at = 0; at < wanted; at += WORDS) total = (total + sum(block, at)) | 0;
+        received += wanted / WORDS;
+      }
+      return total;
+    },
+  };
+}
+
 function portEnds() {
   const item = new Uint32Array(WORDS);
   let turn = 0;
@@ -117,11 +196,14 @@ function portEnds() {
   };
 }
 
-const ends = { vqueue: vqueueEnds, ring: ringEnds, port: portEnds }[kind]();
+const singles = { vqueue: vqueueEnds, ring: ringEnds, port: portEnds };
+const batches = { vqueue: vqueueBatchEnds, ring: ringBatchEnds };
+const ends = (batch === 1 ? singles : batches)[kind]();
 Atomics.add(gate, READY, 1);
 Atomics.notify(gate, READY);
 Atomics.wait(gate, GO, 0);
-if (role === "producer") {
+if (role === "producer" && batch > 1) ends.sendAll();
+else if (role === "producer") {
   for (let i = 0; i < items; i++) ends.send(i);
   ends.sendEnd();
 }
