@@ -434,7 +434,7 @@ export function putBack(mailbox: u32, item: u32): Status {
 /** Items between the next to take and the next to claim; a moment's view. */
 export function depth(mailbox: u32): u32 {
   const index = indexIn(mailbox);
-  if (boundId(index) != mailbox && bind(mailbox) != Status.Ok) return 0;
+  if (mailbox == 0 || (boundId(index) != mailbox && bind(mailbox) != Status.Ok)) return 0;
   return depthOf(mailboxAt(index), index, NORMAL);
 }
 
@@ -446,7 +446,7 @@ function depthOf(box: Mailbox, index: u32, urgent: bool): u32 {
 
 export function stats(mailbox: u32): Option<Stats> {
   const index = indexIn(mailbox);
-  if (boundId(index) != mailbox && bind(mailbox) != Status.Ok) return Option.none();
+  if (mailbox == 0 || (boundId(index) != mailbox && bind(mailbox) != Status.Ok)) return Option.none();
   const box = mailboxAt(index);
   const all = new Stats();
   all.depth = depthOf(box, index, NORMAL);

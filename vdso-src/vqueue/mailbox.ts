@@ -120,10 +120,9 @@ function boundedPosition(hint: u64, urgent: bool): u64 {
 export function authorise(id: u32): Status {
   const index = indexIn(id);
   if (index >= ARRAY_LEN) return Status.Range;
-  if (boundId(index) != id) {
-    const refused = bind(id);
-    if (refused != Status.Ok) return refused;
-  }
+  // Bound is not yet open: 0 is what a process is bound to that used no mailbox, and one that it did use may be closed.
+  const refused = boundId(index) == id ? statusOfId(id) : bind(id);
+  if (refused != Status.Ok) return refused;
   const mailbox = mailboxAt(index);
   if (mailbox.anyone.load() == 0 && !isOwner(mailbox, me)) return Status.Foreign;
   setReceivingId(index, id);
