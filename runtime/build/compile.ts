@@ -20,6 +20,7 @@ import { COMPILER_FAILED, hookCompiler } from "./dialect/compiler-hooks.ts";
 import { type Dialect, lower } from "./dialect/dialect.ts";
 import { explain } from "./dialect/explain.ts";
 import { collectExports, type Docs, type Exports } from "./dialect/exports.ts";
+import { survey } from "./dialect/survey.ts";
 import { rewriteVoidResults } from "./dialect/void-results.ts";
 import { helperLibrary } from "./helper-library.ts";
 import { heapBase, importsVvar, link, PRIVATE } from "./link.ts";
@@ -31,6 +32,7 @@ const ONLY_FUNCTIONS_EXPORTED = 235;
 /** Left over where the dialect has refused something. */
 const ECHO = /^Cannot find name '(vvarRoot|config|panic|log)'/;
 const MISSING_PROPERTY = /^Property '(\w+)' does not exist/;
+const SYNTAX = /^TS1\d{3}$/;
 const OUTPUT = { wasm: "image.wasm", wat: "image.wat", map: "image.wasm.map" } as const;
 /** Private memory left for what functions make. */
 const HEAP_BYTES = 8192;
@@ -65,6 +67,8 @@ class Run {
   private crash: Error | undefined;
   private dialect: Dialect | undefined;
   private exports: Exports | undefined;
+  private parser: asc.Parser | undefined;
+  private surveyed: readonly Diagnostic[] = [];
 
   constructor(input: CompileInput, shape: Shape) {
     this.input = input;
@@ -73,6 +77,13 @@ class Run {
 
   async start(): Promise<void> {
     Object.assign(libraryFiles, helperLibrary());
+    const keep = ({ parser }: asc.Program): void => {
+      this.parser = parser;
+    };
+    /** A transform that is a class has the program before its files are parsed. */
+    function Keeper(this: { readonly program: asc.Program }): void {
+      keep(this.program);
+    }
     const { error, stderr } = await main(this.arguments(), {
       readFile: (name) => this.read(name),
       writeFile: (name, contents) => {
@@ -81,6 +92,7 @@ class Run {
       listFiles: () => [],
       reportDiagnostic: (message) => this.messages.push(message),
       transforms: [
+        Keeper,
         {
           afterParse: (parser: unknown) => this.afterParse(parser as asc.Parser),
           afterInitialize: (program: unknown) => {
@@ -93,6 +105,7 @@ class Run {
     const wanted = /requires at least '?(\d+)'? pages of initial memory/.exec(String(stderr));
     if (wanted?.[1] !== undefined) this.pagesWanted = Number(wanted[1]);
     if (error !== null) this.crash = error;
+    this.survey();
   }
 
   /** The shape that the image has to have, when it is another one. */
@@ -148,11 +161,17 @@ class Run {
   }
 
   private afterParse(parser: asc.Parser): void {
-    if (parser.diagnostics.some(({ category }) => category === tables.DiagnosticCategory.Error)) return;
     const { config, features, env, log } = this.input;
     this.dialect = lower(parser, { config, features, env, log });
     this.exports = collectExports(this.dialect);
     rewriteVoidResults(this.dialect.tree);
+  }
+
+  /** Where files do not parse, the compiler stops; the dialect looks all the same at what does. */
+  private survey(): void {
+    if (this.dialect !== undefined || this.parser === undefined) return;
+    const { config, features, env, log } = this.input;
+    this.surveyed = survey(this.parser, { config, features, env, log });
   }
 
   private afterCompile(module: binaryen.Module): void {
@@ -167,7 +186,7 @@ class Run {
   }
 
   private diagnostics(): Diagnostic[] {
-    const own = this.dialect?.tree.diagnostics ?? [];
+    const own = this.dialect?.tree.diagnostics ?? this.surveyed;
     // The language's complaints on a line that the dialect has complained about follow from it.
     const said = new Set(own.map(({ file, line }) => `${file}:${line}`));
     const others: Diagnostic[] = [];
@@ -181,9 +200,8 @@ class Run {
       if (property !== undefined && this.dialect?.tree.refusedMembers.has(property)) continue;
       if (!said.has(`${diagnostic.file}:${diagnostic.line}`) || diagnostic.line === 0) others.push(diagnostic);
     }
-    return [...own, ...withoutEchoes(others)].sort((a, b) =>
-      a.file === b.file ? a.line - b.line || a.column - b.column : a.file < b.file ? -1 : 1,
-    );
+    // The dialect's first: what the language complains about may follow from it, wherever it stands.
+    return [...[...own].sort(byPlace), ...withoutEchoes(others).sort(byPlace)];
   }
 
   private describe(message: CompilerMessage, severity: Diagnostic["severity"]): Diagnostic {
@@ -230,12 +248,18 @@ class Run {
   }
 }
 
+function byPlace(a: Diagnostic, b: Diagnostic): number {
+  return a.file === b.file ? a.line - b.line || a.column - b.column : a.file < b.file ? -1 : 1;
+}
+
 /** Of several complaints about the same place the one that helps; of the same, one. */
 function withoutEchoes(diagnostics: readonly Diagnostic[]): Diagnostic[] {
   const best = new Map<string, Diagnostic>();
   for (const diagnostic of diagnostics) {
-    const { file, line, column, help } = diagnostic;
-    const place = `${file}:${line}:${column}`;
+    const { file, line, column, code, message, help } = diagnostic;
+    // A form that it does not know the parser stumbles over at each of its words.
+    const isSyntax = help !== undefined && SYNTAX.test(code);
+    const place = `${file}:${line}:${isSyntax ? message : column}`;
     const other = best.get(place);
     if (other === undefined || line === 0 || (other.help === undefined && help !== undefined))
       best.set(line === 0 ? diagnostic.message : place, diagnostic);

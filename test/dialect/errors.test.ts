@@ -2,7 +2,8 @@
  * Each line of a sample says behind `//!` what is wrong with it: code, the text that is marked, message. All errors of a sample are
  * reported in one build, and no others.
  */
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import { asc } from "../../runtime/build/dialect/asc.ts";
 import { build, type Options } from "./vdso.ts";
 
 const ROOT = "@vvar class VvarData { a: u32; } const shared = vvarRoot<VvarData>();\n";
@@ -184,6 +185,7 @@ export function d(p: Option<Plain>): void {} //! ERR_VDSO_API_TYPE <<Plain>> par
 export function e(p: () => void): void {} //! ERR_VDSO_API_TYPE <<() => void>> parameter 'p' of 'e' cannot be of type '() => void'
 export function f(...p: u32[]): void {} //! ERR_VDSO_API_TYPE <<u32[]>> parameter 'p' of 'f' cannot be of type 'u32[]' //! ERR_VDSO_API_FORM <<...p: u32[]>> there are no rest parameters
 export function g(): Plain { return new Plain(); } //! ERR_VDSO_API_TYPE <<Plain>> the result of 'g' cannot be of type 'Plain'
+export function untyped(p = 5): void {} //! ERR_VDSO_API_TYPE <<p>> parameter 'p' of 'untyped' needs a type
 export function h<T>(p: T): void {} //! ERR_VDSO_API_FORM <<h>> exported function 'h' cannot be generic
 export function i(p: u32 = now()): void {} //! ERR_VDSO_CONSTANT <<now()>> the default of 'p' must be known at build time: 'now()' is not a constant expression
 export function init(p: u32): void {} //! ERR_VDSO_API_FORM <<init>> 'init' has another form than the runtime calls
@@ -206,8 +208,8 @@ class Plain {}
 @host declare class A {
   a: u32; //! ERR_VDSO_HOST_FORM <<a: u32>> interface 'A' has functions only
   retain(): void; //! ERR_VDSO_HOST_FORM <<retain>> every handle has a retain() already
-  b(p: Option<u32>): void; //! ERR_VDSO_API_TYPE <<Option<u32>>> 'A.b' cannot carry 'Option<u32>'
-  c(): S; //! ERR_VDSO_API_TYPE <<S>> 'A.c' cannot carry 'S'
+  b(p: Option<u32>): void; //! ERR_VDSO_API_TYPE <<Option<u32>>> parameter 'p' of 'A.b' cannot be of type 'Option<u32>'
+  c(): S; //! ERR_VDSO_API_TYPE <<S>> the result of 'A.c' cannot be of type 'S'
   d(p: Plain): void; //! ERR_VDSO_API_TYPE <<Plain>> parameter 'p' of 'A.d' cannot be of type 'Plain'
 }
 @host interface B { c(): void } //! ERR_VDSO_HOST_FORM <<B>> @host is for classes: editors refuse decorators on interfaces
@@ -283,9 +285,100 @@ describe("a build reports all errors with their places", () => {
   });
 });
 
+test("what cannot pass to or from a host gets help that fits", async () => {
+  const { diagnostics } = await build(`${ROOT}
+    @apistruct class S { n: u32; }
+    @host declare class H { static a(): Option<u32>; static b(): S; static c(p: S): void; static d(p: Map<u32, u32>): void; }
+    export function f(): void {}`);
+  const [option, struct, parameter, other] = diagnostics.map(({ help }) => help);
+  expect(option).toContain("return a value that means none");
+  expect(struct).toBe("declare a function per field");
+  expect(parameter).toBe("pass the fields one by one");
+  expect(other).not.toMatch(/Option|Result|@apistruct/);
+});
+
+test.each([
+  ["abc", 'LENGTH must be of type u32, found "abc" (from the build\'s options)'],
+  ["0", "LENGTH must be from 1 to 64, found 0 (from the build's options)"],
+  ["4000000000", "LENGTH must be from 1 to 64, found 4000000000 (from the build's options)"],
+])("a constant of %s is the only error: the build goes on with the default", async (value, message) => {
+  const files = {
+    "api.ts": `import { LENGTH, Slot } from "./layout";
+      @vvar class VvarData { @len(LENGTH) a: FixedArray<Slot>; @len(64 / LENGTH) b: FixedArray<u32>; }
+      const shared = vvarRoot<VvarData>();
+      export function f(): u64 { return shared.a[0].n + shared.b[0]; }`,
+    "layout.ts": `export const LENGTH: u32 = config.range("LENGTH", 4, 1, 64);
+      @vvar export class Slot { @len(1 << 24) a: FixedArray<u32>; n: u64; }`,
+  };
+  const { diagnostics } = await build(files, { config: { LENGTH: value } });
+  expect(diagnostics.map(({ file, message }) => ({ file, message }))).toEqual([{ file: "layout.ts", message }]);
+});
+
+test("a length that is no constant is complained about once, and its fields stay", async () => {
+  const { expected, found } = await complaints({
+    "api.ts": `const LENGTH = length(); //! ERR_VDSO_CONSTANT <<length()>> the length of 'a' must be known at build time: 'length()' is not a constant expression
+      @vvar class VvarData { @len(LENGTH) a: FixedArray<u32>; @len(LENGTH) b: FixedArray<u32>; }
+      const shared = vvarRoot<VvarData>();
+      function length(): u32 { return 1; }
+      export function f(): u32 { return shared.a[0] + shared.b[0]; }`,
+  });
+  expect(found).toEqual(expected);
+});
+
+test("the dialect's errors come before the language's, which may follow from them", async () => {
+  const { diagnostics } = await build({
+    "api.ts": `import { Slot } from "./slot";
+      @vvar class VvarData { slot: Slot; }
+      const shared = vvarRoot<VvarData>();
+      export function f(): u32 { return missing; }`,
+    "slot.ts": "@vvar export class Slot { a: u32; b: string; }",
+  });
+  expect(diagnostics.map(({ code }) => code)).toEqual(["ERR_VDSO_FIELD_TYPE", "TS2304"]);
+});
+
+test("beside syntax errors a build reports what is wrong all the same in what does parse", async () => {
+  const { expected, found } = await complaints({
+    "api.ts": `import { Slot } from "./slot";
+      import { LENGTH } from "./sizes";
+      import { Gone } from "./broken";
+      @vvar class VvarData { slot: Slot; gone: Gone; @len(LENGTH) list: FixedArray<u32>; }
+      const shared = vvarRoot<VvarData>();
+      export function f(): void { console.log("x"); } //! ERR_VDSO_UNSUPPORTED <<console.log("x")>> there is no console.log`,
+    "slot.ts": `@vvar export class Slot {
+        a: string; //! ERR_VDSO_FIELD_TYPE <<string>> 'string' cannot live in the vVAR
+      }`,
+    "sizes.ts": `export const LENGTH: u32 = config("LENGTH", -1); //! ERR_VDSO_CONFIG_VALUE <<-1>> LENGTH must be of type u32, found -1`,
+    "broken.ts": `import { Slot } from "./slot";
+      export const A: u32 = ; //! TS1109 <<;>> Expression expected.
+      @vvar export class Gone { slot: Slot; }`,
+  });
+  expect(found).toEqual(expected);
+});
+
+test("a failure of the compiler itself is an error at the function that it was busy with", async () => {
+  const compiler = asc.Compiler.prototype as unknown as { compileBinaryExpression(): number };
+  const spy = vi.spyOn(compiler, "compileBinaryExpression").mockImplementation(() => {
+    throw new Error("no such opcode");
+  });
+  try {
+    const { diagnostics } = await build(
+      `${ROOT}export function fine(): void {}\nexport function sum(a: u32): u32 { return a + 1; }`,
+    );
+    expect(diagnostics).toMatchObject([{ code: "ERR_VDSO_COMPILER", file: "api.ts", line: 3, column: 17, length: 3 }]);
+    expect(diagnostics[0]?.message).toContain("no such opcode");
+  } finally {
+    spy.mockRestore();
+  }
+});
+
 test.each([
   ["a tuple", "export function f(): [u32, u32] { return [1, 2]; }", "there are no tuple types"],
   ["an async function", "async function f(): void {}", "there are no async functions"],
+  ["an exported async function", "export async function f(): void {}", "there are no async functions"],
+  ["an async method", "class A { async m(): void {} }", "there are no async functions"],
+  ["await", "export function f(): void { await g(); }", "there is no await"],
+  ["for ... in", "export function f(o: u32): void { for (const k in o) {} }", "there is no for ... in"],
+  ["for ... in with let", "export function f(o: u32): void { for (let k in o) { k; } }", "there is no for ... in"],
   ["a generator", "function* f(): void {}", "there are no generators"],
   ["a class inside a function", "function f(): void { @vvar class X { a: u32; } }", "a decorator cannot stand here"],
   ["a field without a type", "@vvar class X { a; }", "Type expected."],

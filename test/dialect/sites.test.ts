@@ -37,6 +37,13 @@ export function cast(text: string | null): u32 { return (<string>text).length; }
 export function bang(text: string | null): u32 { return text!.length; }
 const table: StaticArray<u32> = [1, 2, 3];
 export function index(i: u32): u32 { return table[i]; }
+export function reads(n: u32): u32 { return shared.list[0] + shared.list[n /* read */]; }
+export function writes(n: u32): void { shared.list[n /* written */] = shared.list[0]; }
+export function adds(n: u32): void { shared.list[n /* added */] += 1; }
+export function nests(n: u32): u32 { return shared.list[shared.list[n /* inner */]]; }
+// @ts-ignore: decorator
+@inline function listed(n: u32): u32 { return shared.list[n /* inlined */]; }
+export function inlines(n: u32): u32 { return listed(n) + listed(0); }
 export function divides(a: u32, b: u32): u32 { return a / b; }
 export function makesMuch(n: u32): u32 { let made: StaticArray<u8> = new StaticArray<u8>(n); return made.length; }
 export function endless(n: u32): u32 { for (;;) { n++; if (n > 100) return n; } }
@@ -123,6 +130,21 @@ describe.each(["release", "debug"] as const)("panics, %s", (mode) => {
     expect(panic("index", 3).template).toBe("Index out of range");
     expect(running.wat).not.toContain('vdso" "abort');
     expect(Buffer.from(running.image).toString("latin1")).not.toContain("I\0n\0d\0e\0x");
+  });
+
+  test("of an index point at the access, also through inlining and in assignments", () => {
+    const at = (name: string, text: string, ...args: unknown[]): void => {
+      const { line, column } = place(text);
+      expect(panic(name, ...args)).toMatchObject({
+        message: `tested: index 2 is out of range: VvarData.list has length 2 (api.ts:${line}:${column})`,
+      });
+    };
+    at("reads", "n /* read */", 2);
+    at("writes", "n /* written */", 2);
+    at("adds", "n /* added */", 2);
+    at("nests", "n /* inner */", 2);
+    at("inlines", "n /* inlined */", 2);
+    expect(running.api["inlines"]!(1)).toBe(0);
   });
 
   test("name the end of private memory", () => {

@@ -4,13 +4,14 @@
  * - `Option.none()`, `Result.ok(x)`: type arguments come from the type that is expected there,
  * - failures of the language's own checks (a null, an index, the end of memory) become panics with a site, as the author's own do:
  *   without strings in the image; `throw 5` in lowered code is the panic of site 5, `throw null` is never reached,
+ * - an index check of the vVAR gets its site where the author wrote the access: the check itself is inlined there,
  * - an error inside the helper library is shown where the author called it.
  *
  * The hooks stand on the compiler's class, since a transform never sees its instance; they do nothing for programs of others.
  */
 import { asc, toBigInt } from "./asc.ts";
-import type { Sites } from "./sites.ts";
-import { calledMember, type Tree, textOf } from "./tree.ts";
+import { OUT_OF_BOUNDS, type Sites } from "./sites.ts";
+import { calledMember, calledName, type Tree, textOf } from "./tree.ts";
 import { VOID_RESULT } from "./void-results.ts";
 
 interface Run {
@@ -40,6 +41,20 @@ interface Compiler {
     self: number,
     constraints: number,
   ): number;
+  compileElementAccessExpression(
+    access: asc.ElementAccessExpression,
+    contextualType: asc.Type,
+    constraints: number,
+  ): number;
+  makeAssignment(
+    target: asc.Element,
+    value: number,
+    type: asc.Type,
+    at: asc.Expression,
+    object: asc.Expression | null,
+    index: asc.Expression | null,
+    tee: boolean,
+  ): number;
   compileStatement(statement: asc.Statement): number;
   ensureStaticString(text: string): number;
   makeAbort(message: asc.Expression | null, at: asc.Node): number;
@@ -54,8 +69,16 @@ export const COMPILER_FAILED = "the compiler failed";
 
 const runs = new WeakMap<asc.Program, Run>();
 const compiler = asc.Compiler.prototype as unknown as Compiler;
-const { compile, compileCallExpression, ensureStaticString, makeAbort, makeStaticAbort, makeRuntimeNonNullCheck } =
-  compiler;
+const {
+  compile,
+  compileCallExpression,
+  compileElementAccessExpression,
+  makeAssignment,
+  ensureStaticString,
+  makeAbort,
+  makeStaticAbort,
+  makeRuntimeNonNullCheck,
+} = compiler;
 
 /** Makes the compiler know the dialect when it compiles this program. */
 export function hookCompiler(program: asc.Program, run: Run): void {
@@ -87,7 +110,7 @@ compiler.compileCallExpression = function (call, contextualType, constraints) {
   const known = this.diagnostics.length;
   const made =
     wrapperCall(this, run, call, contextualType, constraints) ??
-    compileCallExpression.call(this, call, contextualType, constraints);
+    compileCallExpression.call(this, withSite(run, call), contextualType, constraints);
   if (!isLibrary(call)) {
     for (const message of this.diagnostics.slice(known)) {
       if (message.range?.source && isLibrary({ range: message.range })) message.range = call.range;
@@ -95,6 +118,38 @@ compiler.compileCallExpression = function (call, contextualType, constraints) {
   }
   return made;
 };
+
+/** The index of the access that is being compiled, the innermost one. */
+let accessed: asc.Node | undefined;
+
+function accessing(index: asc.Node, make: () => number): number {
+  const outer = accessed;
+  accessed = index;
+  try {
+    return make();
+  } finally {
+    accessed = outer;
+  }
+}
+
+compiler.compileElementAccessExpression = function (access, contextualType, constraints) {
+  return accessing(access.elementExpression, () =>
+    compileElementAccessExpression.call(this, access, contextualType, constraints),
+  );
+};
+
+compiler.makeAssignment = function (target, value, type, at, object, index, tee) {
+  const make = (): number => makeAssignment.call(this, target, value, type, at, object, index, tee);
+  return index === null ? make() : accessing(index, make);
+};
+
+/** An index check with the site of its access in place of its own number. */
+function withSite({ tree, sites }: Run, call: asc.CallExpression): asc.CallExpression {
+  const [index, length, check] = call.args;
+  if (calledName(call) !== OUT_OF_BOUNDS || !(check instanceof asc.IntegerLiteralExpression)) return call;
+  const site = tree.expression(String(sites.index(Number(toBigInt(check.value)), accessed)), call.range);
+  return asc.Node.createCallExpression(call.expression, null, [index!, length!, site], call.range);
+}
 
 const CLASSES = ["~lib/vdso/option/Option", "~lib/vdso/option/Result", `~lib/vdso/option/${VOID_RESULT}`];
 

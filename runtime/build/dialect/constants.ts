@@ -14,9 +14,9 @@ import {
   literalText,
   parseValue,
   rangeText,
+  standIn,
   type Typed,
   type Value,
-  zeroOf,
 } from "./values.ts";
 
 export interface ConstantOptions {
@@ -39,6 +39,7 @@ export class Constants {
   private readonly evaluator: Evaluator;
   private readonly values = new Map<asc.VariableDeclaration, Typed>();
   private readonly running = new Set<asc.Node>();
+  private readonly refused = new Set<asc.Node>();
   private readonly configured = new Map<string, asc.VariableDeclaration>();
 
   constructor(tree: Tree, scope: Scope, options: ConstantOptions) {
@@ -77,7 +78,11 @@ export class Constants {
       return this.evaluator.evaluate(expression, source, type).value;
     } catch (error) {
       if (!(error instanceof NotConstant)) throw error;
-      this.tree.error(error.node, "ERR_VDSO_CONSTANT", `${use} must be known at build time: ${error.message}`);
+      // The same culprit may be behind several uses.
+      if (!this.refused.has(error.node)) {
+        this.tree.error(error.node, "ERR_VDSO_CONSTANT", `${use} must be known at build time: ${error.message}`);
+      }
+      this.refused.add(error.node);
       return undefined;
     }
   }
@@ -152,7 +157,8 @@ export class Constants {
     if (!(nameNode instanceof asc.StringLiteralExpression) || fallbackNode === undefined) {
       const help = 'write config("NAME", default)';
       this.tree.error(call, "ERR_VDSO_CONFIG_FORM", "config takes a name in quotes and a default value", help);
-      return this.replace(node, 0n, this.declaredType(node, source) ?? "u32");
+      const type = this.declaredType(node, source) ?? "u32";
+      return this.replace(node, standIn(type), type);
     }
     const expectedCount = form === "range" ? 4 : 2;
     if (call.args.length !== expectedCount) {
@@ -167,31 +173,35 @@ export class Constants {
     this.checkName(name, nameNode, call, node);
     const declared = this.declaredType(node, source);
     const fallback =
-      this.evaluate(fallbackNode, source, `the default of ${name}`, declared) ?? zeroOf(declared ?? "u32");
+      this.evaluate(fallbackNode, source, `the default of ${name}`, declared) ?? standIn(declared ?? "u32");
     const type = declared ?? defaultType(fallback);
     if (!isConstantType(type)) {
       const help = "use an integer, float, bool or string type";
       this.tree.error(node.type ?? node, "ERR_VDSO_CONFIG_FORM", `a config constant cannot be of type ${type}`, help);
-      return this.replace(node, 0n, "u32");
+      return this.replace(node, 1n, "u32");
     }
     const { text, origin } = this.overrideOf(name);
-    let value = text === undefined ? fitting(fallback, type) : parseValue(text, type);
-    if (value === undefined) {
+    const range =
+      form === "range" && leastNode && mostNode ? this.rangeOf(leastNode, mostNode, source, type) : undefined;
+    const complaintAbout = (candidate: Value): string | undefined => {
+      if (form === "powerOfTwo") return powerOfTwoComplaint(candidate);
+      return range && (candidate < range.least || candidate > range.most)
+        ? `from ${range.least} to ${range.most}`
+        : undefined;
+    };
+    const given = text === undefined ? fitting(fallback, type) : parseValue(text, type);
+    const complaint = given === undefined ? undefined : complaintAbout(given);
+    if (given === undefined) {
       const found = text === undefined ? String(fallback) : `"${text}"`;
       const message = `${name} must be of type ${type}, found ${found}${origin}`;
       this.tree.error(fallbackNode, "ERR_VDSO_CONFIG_VALUE", message, rangeText(type));
-      value = zeroOf(type);
-    } else {
-      const complaint =
-        form === "powerOfTwo"
-          ? powerOfTwoComplaint(value)
-          : form === "range" && leastNode && mostNode
-            ? this.rangeComplaint(value, leastNode, mostNode, source, type)
-            : undefined;
-      if (complaint !== undefined) {
-        this.tree.error(call, "ERR_VDSO_CONFIG_VALUE", `${name} must be ${complaint}, found ${value}${origin}`);
-      }
+    } else if (complaint !== undefined) {
+      this.tree.error(call, "ERR_VDSO_CONFIG_VALUE", `${name} must be ${complaint}, found ${given}${origin}`);
     }
+    // After an error the build goes on with a value that nothing else has to complain about.
+    const candidates = [given, fitting(fallback, type), range?.least, standIn(type)];
+    const value =
+      candidates.find((each) => each !== undefined && complaintAbout(each) === undefined) ?? given ?? standIn(type);
     this.enter(name, node, { type, value }, true);
     return this.replace(node, value, type);
   }
@@ -221,17 +231,15 @@ export class Constants {
     this.configured.set(name, node);
   }
 
-  private rangeComplaint(
-    value: Value,
+  private rangeOf(
     leastNode: asc.Expression,
     mostNode: asc.Expression,
     source: asc.Source,
     type: string,
-  ): string | undefined {
+  ): { least: Value; most: Value } | undefined {
     const least = this.evaluate(leastNode, source, "the range's start", type);
     const most = this.evaluate(mostNode, source, "the range's end", type);
-    if (least === undefined || most === undefined) return undefined;
-    return value < least || value > most ? `from ${least} to ${most}` : undefined;
+    return least === undefined || most === undefined ? undefined : { least, most };
   }
 
   private overrideOf(name: string): { text: string | undefined; origin: string } {

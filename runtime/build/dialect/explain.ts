@@ -17,6 +17,14 @@ interface Entry {
 
 const TUPLES = { text: "there are no tuple types", help: "write an @apistruct class with a field per element" };
 
+const ASYNC = {
+  text: "there are no async functions",
+  help: "write a function that returns when it is done; to wait for another process, wait on an Atomic",
+};
+const FOR_IN = { text: "there is no for ... in", help: "write for (let i: u32 = 0; i < a.length; i++)" };
+/** The parser stumbles over `for (const k in o)` at `k` or behind it. */
+const NAME_IN = /^\w*\s*in\s/;
+
 const ENTRIES: readonly Entry[] = [
   {
     code: 100,
@@ -28,7 +36,15 @@ const ENTRIES: readonly Entry[] = [
   { code: 100, pattern: /iterat/i, text: "there are no iterators", help: "write a counting for loop" },
   { code: 200, help: "convert explicitly, as in <u32>value" },
   { code: 1003, at: /^\*/, text: "there are no generators", help: "export one function per step" },
-  { code: 1109, at: /^async\b/, text: "there are no async functions", help: "an API function returns when it is done" },
+  ...[1005, 1109, 1110].map((code) => ({ code, at: /^(export\s+)?async\b/, ...ASYNC })),
+  {
+    code: 1109,
+    at: /^await\b/,
+    text: "there is no await",
+    help: "call the function; to wait for another process, wait on an Atomic",
+  },
+  { code: 1005, at: /^default\b/, text: "there are no default exports", help: "export it by its name" },
+  ...[1005, 1110, 1155].map((code) => ({ code, at: NAME_IN, ...FOR_IN })),
   { code: 1109, at: /^@/, text: "a decorator cannot stand here", help: "move the class to the top of the file" },
   { code: 1110, at: /^\[/, ...TUPLES },
   { code: 1110, help: "write the type, for example : u32" },

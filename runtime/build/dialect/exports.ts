@@ -29,6 +29,18 @@ const SCALARS = new Set(["bool", "u8", "i8", "u16", "i16", "u32", "i32", "u64", 
 const ALIASES: Readonly<Record<string, string>> = { usize: "u32", isize: "i32", boolean: "bool", number: "f64" };
 const ALLOWED =
   "numbers, bool, enums, strings, @host handles, @apistruct classes, Option<T>, Result<T, E>, @vvar references";
+const ALLOWED_TO_HOST = "numbers, bool, enums, strings, @host handles, @vvar references";
+
+/** Where a type stands. */
+interface Position {
+  /** For messages, as in `parameter 'n' of 'add'`. */
+  readonly use: string;
+  readonly isResult?: boolean;
+  /** In a function that the host supplies: less can be passed there. */
+  readonly isHost?: boolean;
+  /** What a type is missing from, when it is not the result. */
+  readonly name?: string;
+}
 
 /** Exports with a meaning of their own: name -> parameters. */
 const LIFECYCLE: Readonly<Record<string, readonly string[]>> = { init: [], processInit: ["u32"], processDrop: ["u32"] };
@@ -95,7 +107,8 @@ class Collector {
       return;
     }
     const params = this.parameters(node.signature, source, `'${name}'`);
-    const result = this.type(node.signature.returnType, source, `the result of '${name}'`, true);
+    const position = { use: `the result of '${name}'`, isResult: true };
+    const result = this.type(node.signature.returnType, source, position);
     const expected = entryOf(LIFECYCLE, name);
     if (
       expected !== undefined &&
@@ -112,11 +125,12 @@ class Collector {
     if (text !== "") this.docs.functions[name] = { text };
   }
 
-  private parameters(signature: asc.FunctionTypeNode, source: asc.Source, owner: string): Parameter[] {
+  private parameters(signature: asc.FunctionTypeNode, source: asc.Source, owner: string, isHost = false): Parameter[] {
     const { tree, constants } = this.dialect;
     return signature.parameters.map((parameter) => {
       const name = parameter.name.text;
-      const type = this.type(parameter.type, source, `parameter '${name}' of ${owner}`, false) ?? "u32";
+      const use = `parameter '${name}' of ${owner}`;
+      const type = this.type(parameter.type, source, { use, isHost, name }, parameter.name) ?? "u32";
       if (parameter.parameterKind === tables.ParameterKind.Rest) {
         tree.error(parameter, "ERR_VDSO_API_FORM", "there are no rest parameters", "export one function per count");
       }
@@ -126,7 +140,14 @@ class Collector {
     });
   }
 
-  private type(written: asc.TypeNode, usedIn: asc.Source, use: string, isResult: boolean): string | undefined {
+  /** @param at - what to mark when there is no type */
+  private type(
+    written: asc.TypeNode,
+    usedIn: asc.Source,
+    position: Position,
+    at: asc.Node = written,
+  ): string | undefined {
+    const { use, isResult = false, isHost = false } = position;
     const { tree, scope, layouts, apiStructs, hosts } = this.dialect;
     const { type, source } = scope.resolveType(usedIn, written);
     const plain = typeName(type) ?? "";
@@ -134,14 +155,23 @@ class Collector {
     const nullable = type.isNullable;
     const known = SCALARS.has(name) || name === "string" || (name === "void" && isResult);
     if (known && (!nullable || name === "string")) return nullable ? `${name}?` : name;
-    if (name === "" && textOf(written) === "" && isResult) {
-      const help = "write : void, or the type it returns";
-      tree.error(written, "ERR_VDSO_API_TYPE", `${use} needs a type`, help);
+    if (name === "" && textOf(written) === "") {
+      const help = isResult ? "write : void, or the type it returns" : `for example ${position.name}: u32`;
+      tree.error(at, "ERR_VDSO_API_TYPE", `${use} needs a type`, help);
+      return undefined;
+    }
+    if (isHost && this.isRecord(type, source, name)) {
+      tree.error(
+        written,
+        "ERR_VDSO_API_TYPE",
+        `${use} cannot be of type '${textOf(written)}'`,
+        hostHelp(name, isResult),
+      );
       return undefined;
     }
     if ((name === "Option" || name === "Result") && type instanceof asc.NamedTypeNode && !nullable) {
       const parts = (type.typeArguments ?? []).map((part, i) =>
-        this.type(part, source, use, name === "Result" && i === 0),
+        this.type(part, source, { use, isResult: name === "Result" && i === 0 }),
       );
       if (parts.length === (name === "Option" ? 1 : 2))
         return parts.includes(undefined) ? undefined : `${name}<${parts.join(",")}>`;
@@ -156,9 +186,19 @@ class Collector {
       const struct = layouts.structs.get(found.node);
       if (struct !== undefined && !nullable) return layouts.structName(struct);
     }
-    const help = nullable ? "only strings and @apistruct classes can be null; use Option<T>" : `it takes ${ALLOWED}`;
+    const nullHelp = isHost
+      ? "only strings can be null"
+      : "only strings and @apistruct classes can be null; use Option<T>";
+    const help = nullable ? nullHelp : `it takes ${isHost ? ALLOWED_TO_HOST : ALLOWED}`;
     tree.error(written, "ERR_VDSO_API_TYPE", `${use} cannot be of type '${textOf(written)}'`, help);
     return undefined;
+  }
+
+  /** Is it made of several values? */
+  private isRecord(type: asc.TypeNode, source: asc.Source, name: string): boolean {
+    if (name === "Option" || name === "Result") return true;
+    const found = this.dialect.scope.lookupType(source, type);
+    return found?.node instanceof asc.ClassDeclaration && this.dialect.apiStructs.has(found.node);
   }
 
   private enumOf(node: asc.EnumDeclaration, source: asc.Source): string {
@@ -180,7 +220,7 @@ class Collector {
     this.claim(name, node);
     this.document(name, node);
     for (const { node: field, type, offset } of layout.fields) {
-      const text = this.type(type, layout.source, `field '${name}.${field.name.text}'`, false);
+      const text = this.type(type, layout.source, { use: `field '${name}.${field.name.text}'` });
       if (text === undefined) continue;
       struct.fields.push({ name: field.name.text, offset, type: text });
       this.documentMember(`${name}.${field.name.text}`, field);
@@ -198,18 +238,9 @@ class Collector {
     for (const { name, isStatic: fixed, signature, node } of host.functions) {
       this.documentMember(`${host.name}.${name}`, node);
       const owner = `'${host.name}.${name}'`;
-      const params = this.parameters(signature, host.source, owner);
-      const result = this.type(signature.returnType, host.source, `the result of ${owner}`, true) ?? "void";
-      for (const [i, { type }] of [...params, { type: result }].entries()) {
-        if (
-          /^(Option|Result)</.test(type) ||
-          [...this.structs.values()].some((struct) => `${struct.name}` === type.replace("?", ""))
-        ) {
-          const at = signature.parameters[i]?.type ?? signature.returnType;
-          const help = "pass the fields one by one";
-          this.dialect.tree.error(at, "ERR_VDSO_API_TYPE", `${owner} cannot carry '${textOf(at)}'`, help);
-        }
-      }
+      const params = this.parameters(signature, host.source, owner, true);
+      const position = { use: `the result of ${owner}`, isResult: true, isHost: true };
+      const result = this.type(signature.returnType, host.source, position) ?? "void";
       made.functions.push({ name, static: fixed, params, result });
     }
     return made;
@@ -239,6 +270,19 @@ class Collector {
     const text = docComment(node);
     if (text !== "") this.docs.members[name] = text;
   }
+}
+
+/** What to write for a record that a function of the host would take or return. */
+function hostHelp(name: string, isResult: boolean): string {
+  if (!isResult)
+    return name === "Option"
+      ? "take the value, and a bool that says whether there is one"
+      : "pass the fields one by one";
+  if (name === "Option")
+    return "return a value that means none (-1, a string | null), or declare one more function that returns a bool";
+  if (name === "Result")
+    return "return an enum that says how it went, and declare one more function that returns the value";
+  return "declare a function per field";
 }
 
 /** A default value as JavaScript source. */

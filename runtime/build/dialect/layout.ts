@@ -196,7 +196,6 @@ export class Layouts {
     if (isArray !== (length !== undefined)) {
       const message = isArray ? `FixedArray '${name}' needs a length` : `@len is for FixedArray fields only`;
       this.tree.error(isArray ? type : (length ?? type), "ERR_VDSO_LEN", message, "write @len(n) name: FixedArray<T>");
-      if (isArray) return undefined;
     }
     const elementNode = isArray ? (type as asc.NamedTypeNode).typeArguments?.[0] : type;
     if (elementNode === undefined) {
@@ -206,18 +205,23 @@ export class Layouts {
     const element = this.element(elementNode, source);
     if (element === undefined) return undefined;
     if (!isArray) return { name, node: member, size: element.size, element };
-    const lengthNode = length?.args?.[0];
-    const count = lengthNode && this.constants.count(lengthNode, source, `the length of '${name}'`);
-    if (count === undefined) {
-      if (!lengthNode) this.tree.error(member, "ERR_VDSO_LEN", `@len of '${name}' needs a number`, "write @len(64)");
-      return undefined;
-    }
-    if (count === 0) {
-      this.tree.error(member, "ERR_VDSO_LEN", `'${name}' would have no elements`, "a length is at least 1");
-      return undefined;
-    }
+    // After an error the field stays, lest every use of it be one more.
+    const count = (length && this.length(length, member, source)) ?? 1;
     const stride = alignUp(element.size, element.align);
     return { name, node: member, size: stride * count, element, array: { length: count, stride } };
+  }
+
+  private length({ args }: asc.DecoratorNode, member: asc.FieldDeclaration, source: asc.Source): number | undefined {
+    const name = member.name.text;
+    const [lengthNode] = args ?? [];
+    if (lengthNode === undefined) {
+      this.tree.error(member, "ERR_VDSO_LEN", `@len of '${name}' needs a number`, "write @len(64)");
+      return undefined;
+    }
+    const count = this.constants.count(lengthNode, source, `the length of '${name}'`);
+    if (count !== 0) return count;
+    this.tree.error(member, "ERR_VDSO_LEN", `'${name}' would have no elements`, "a length is at least 1");
+    return undefined;
   }
 
   private element(type: asc.TypeNode, source: asc.Source): ElementType | undefined {

@@ -7,9 +7,17 @@ import { asc, tables, toBigInt } from "./asc.ts";
 import type { Scope } from "./scope.ts";
 import { calledMember, calledName, place, rewrite, type Tree, textOf, walk } from "./tree.ts";
 
+/** Of the helper library: panics when an index is out of range. */
+export const OUT_OF_BOUNDS = "__outOfBounds";
+
 export class Sites {
   readonly panics: PanicSite[] = [];
   readonly logs: LogSite[] = [];
+  private readonly indexChecks: {
+    readonly message: string;
+    readonly node: asc.Node;
+    readonly sites: Map<asc.Node, number>;
+  }[] = [];
   private readonly tree: Tree;
   private readonly scope: Scope;
   private readonly logging: boolean;
@@ -23,6 +31,23 @@ export class Sites {
   /** Registers a panic. @returns its number */
   panic(message: string, node: asc.Node): number {
     return this.panics.push({ message, ...place(node) }) - 1;
+  }
+
+  /** Registers the check of an array's indexes. @returns its number: what lowered code has until {@link index} gives it a site */
+  indexCheck(array: string, node: asc.Node): number {
+    const message = `index {} is out of range: ${array} has length {}`;
+    return this.indexChecks.push({ message, node, sites: new Map() }) - 1;
+  }
+
+  /** The panic of an index check: at the access if that is known. The compiler comes by an access in inlined code several times. */
+  index(check: number, access: asc.Node | undefined): number {
+    const found = this.indexChecks[check];
+    if (found === undefined) throw new Error(`there is no index check ${check}`);
+    const { message, node, sites } = found;
+    const at = access ?? node;
+    const site = sites.get(at) ?? this.panic(message, at);
+    sites.set(at, site);
+    return site;
   }
 
   /** Rewrites the author's sources. Comes before code is generated into them. */

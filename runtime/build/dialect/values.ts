@@ -75,9 +75,10 @@ export function defaultType(value: Value): string {
   return typeof value === "boolean" ? "bool" : "string";
 }
 
-export function zeroOf(type: string): Value {
-  if (integerOf(type) !== undefined) return 0n;
-  return type === "bool" ? false : type === "string" ? "" : 0;
+/** What a constant is taken for that has no value: 1, since a length or a divisor of 0 would be one more error. */
+export function standIn(type: string): Value {
+  if (integerOf(type) !== undefined) return 1n;
+  return type === "bool" ? false : type === "string" ? "" : 1;
 }
 
 /** Reads a constant as somebody types it into an environment variable. */

@@ -1,7 +1,7 @@
 /** Turns the fields of `@vvar` classes into accessors on an unmanaged class whose reference is the struct's offset in the vVAR. */
 import { asc, tables } from "./asc.ts";
 import type { FieldLayout, Layouts, StructLayout } from "./layout.ts";
-import type { Sites } from "./sites.ts";
+import { OUT_OF_BOUNDS, type Sites } from "./sites.ts";
 import { isStatic, type Tree, textOf, walk } from "./tree.ts";
 
 export function rewriteVvarClasses(tree: Tree, layouts: Layouts, sites: Sites): void {
@@ -71,8 +71,8 @@ function arrayAccessor(tree: Tree, struct: StructLayout, field: FieldLayout, sit
   const className = `__${owner}$${name}`;
   const { text, kind, size } = element;
   const { length, stride } = array;
-  const site = sites.panic(`index {} is out of range: ${owner}.${name} has length {}`, node);
-  const check = `if (index >= ${length}) __outOfBounds(index, ${length}, ${site});`;
+  const number = sites.indexCheck(`${owner}.${name}`, node);
+  const check = `if (index >= ${length}) ${OUT_OF_BOUNDS}(index, ${length}, ${number});`;
   const at = `$changetype<usize>(this) + <usize>index * ${stride}`;
   const load = kind === "scalar" ? `return $vvar.load<${text}>(${at});` : `return $changetype<${text}>(${at});`;
   let members =
