@@ -3,10 +3,12 @@ import { join } from "node:path";
 import {
   type CheckResult,
   type CheckState,
+  type Choose,
   check,
   exhaustive,
   goal,
   type Kills,
+  linearizable,
   type Races,
   type Strategy,
   survivorsFinish,
@@ -32,7 +34,25 @@ interface Scenario {
   readonly constants?: Readonly<Record<string, string>>;
   readonly kills?: Kills;
   readonly races?: Races;
-  readonly strategy?: Strategy;
+  readonly strategy?: Strategy | readonly Strategy[];
+  /** Compare with a plain queue as well. For `push` and `pop`, without kills. */
+  readonly linearizable?: boolean;
+}
+
+/**
+ * A plain queue. It may say that it is full, or empty, when it is not: another call may hold the slot that comes next (docs/vqueue.md). What it says
+ * otherwise is what a queue says.
+ */
+function queueOf(length: number): new () => object {
+  return class Queue {
+    readonly items: number[] = [];
+    push(value: number, choose: Choose): boolean {
+      return this.items.length < length && choose([true, false]) && this.items.push(value) > 0;
+    }
+    pop(choose: Choose): number {
+      return this.items.length > 0 && choose([true, false]) ? this.items.shift()! : 0;
+    }
+  };
 }
 
 const images = new Map<string, ReturnType<typeof imageFrom>>();
@@ -90,6 +110,21 @@ export async function run(scenario: Scenario): Promise<CheckResult> {
         .flatMap(({ result }) => (pop === "popMany" ? bytes(result as number) : [result as number])),
     );
 
+  const isSane = (state: CheckState): true | string => {
+    const each = popped(state);
+    const all = each.flat();
+    if (new Set(all).size !== all.length) return `received twice: ${all.join(" ")}`;
+    if (kills !== undefined) return true;
+    for (const mine of each) {
+      for (const values of [...sent, before]) {
+        const order = mine.filter((value) => values.includes(value)).map((value) => values.indexOf(value));
+        if (order.some((place, index) => index > 0 && place < order[index - 1]!))
+          return `out of order: ${mine.join(" ")}`;
+      }
+    }
+    return true;
+  };
+
   const daemons = received.includes(Infinity);
   return check({
     image,
@@ -103,20 +138,7 @@ export async function run(scenario: Scenario): Promise<CheckResult> {
       ...sent.map((values, index) => [`p${index}`, produces(values)] as const),
       ...received.map((count, index) => [`c${index}`, { run: consumes(count), daemon: daemons }] as const),
     ]),
-    safety(state) {
-      const each = popped(state);
-      const all = each.flat();
-      if (new Set(all).size !== all.length) return `received twice: ${all.join(" ")}`;
-      if (kills !== undefined) return true;
-      for (const mine of each) {
-        for (const values of [...sent, before]) {
-          const order = mine.filter((value) => values.includes(value)).map((value) => values.indexOf(value));
-          if (order.some((place, index) => index > 0 && place < order[index - 1]!))
-            return `out of order: ${mine.join(" ")}`;
-        }
-      }
-      return true;
-    },
+    safety: scenario.linearizable ? [isSane, linearizable(queueOf(length))] : isSane,
     goals: [
       survivorsFinish(),
       goal("what was acknowledged is received", (state) => {
