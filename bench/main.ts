@@ -6,7 +6,7 @@
  */
 
 import { fork, spawnSync } from "node:child_process";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -54,6 +54,16 @@ function readOptions() {
 function fail(message: string): never {
   console.error(message);
   process.exit(2);
+}
+
+/** Before the runs, which take minutes. */
+function checkOutput(): void {
+  if (values.json === undefined) return;
+  try {
+    closeSync(openSync(values.json, "a"));
+  } catch (error) {
+    fail(`--json: cannot write ${values.json}: ${(error as Error).message}`);
+  }
 }
 
 /** What is measured is the package, so it has to be there. */
@@ -155,6 +165,7 @@ function writeReadme(machine: string, results: readonly RowResult[]): void {
   );
 }
 
+checkOutput();
 buildPackage();
 const machine = `${cpus()[0]?.model ?? "unknown processor"}, ${cpus().length} cores, Node ${process.version}, median of ${runs} runs`;
 console.log(machine);

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The command's entry in the published package and in a checkout. A checkout runs from its sources, whatever `dist` holds.
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import module from "node:module";
 import { fileURLToPath } from "node:url";
@@ -18,7 +19,7 @@ if (!existsSync(source)) {
 } else if (existsSync(pinnedNode)) {
   // The machine's own Node does not run TypeScript.
   const args = [fileURLToPath(import.meta.url), ...process.argv.slice(2)];
-  process.exitCode = spawnSync(pinnedNode, args, { stdio: "inherit" }).status ?? 1;
+  await runAs(pinnedNode, args);
 } else {
   fail("this checkout has nothing installed yet: npm start, npm test and npm run build do that, or npm ci");
 }
@@ -28,6 +29,15 @@ async function run(main) {
   module.enableCompileCache?.();
   const { main: command } = await import(main.href);
   process.exitCode = await command(process.argv.slice(2));
+}
+
+/** Hands over to another program. What ends it from a terminal reaches both; a signal to this process alone has to be passed on. */
+async function runAs(program, args) {
+  const child = spawn(program, args, { stdio: "inherit" });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
+    process.on(signal, () => signal !== "SIGINT" && child.kill(signal));
+  const [code] = await once(child, "exit");
+  process.exitCode = code ?? 1;
 }
 
 /** @param range - `>=22.12` */

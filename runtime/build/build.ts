@@ -161,7 +161,10 @@ function report({ verbose, outDir }: ResolvedConfig, record: BuildRecord, result
   if (verbose > 1) {
     const { sources, environment, outputs } = record;
     lines.push(
-      ...Object.entries(sources).map(([path, hash]) => `  source ${path}${hash === null ? " (not there)" : ""}`),
+      ...Object.entries(sources)
+        // What is not there matters for the next build only.
+        .filter(([, hash]) => hash !== null)
+        .map(([path]) => `  source ${path}`),
     );
     lines.push(...Object.entries(environment).map(([name, value]) => `  environment ${name} ${value ?? "(not set)"}`));
     lines.push(...Object.keys(outputs).map((name) => `  output ${join(outDir, name)}`));

@@ -22,7 +22,10 @@ async function run(parsed: ParsedArguments): Promise<void> {
   const { json, wat } = parsed.values;
   if (json === true && wat === true) throw new UsageError("expected one of --json and --wat, found both");
   const image = readFile(path);
-  const manifest = await readImage(image);
+  const manifest = await readImage(image).catch((error: unknown) => {
+    if (!(error instanceof VdsoError)) throw error;
+    throw new VdsoError(error.code, `${path}: ${error.message}`, { cause: error.cause });
+  });
   if (wat === true) print((await toText(image)).trimEnd());
   else if (json === true)
     print(JSON.stringify({ bytes: image.length, sections: sizes(image), manifest }, undefined, 2));

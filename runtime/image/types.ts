@@ -9,6 +9,7 @@
  */
 import { VdsoError } from "../errors.ts";
 import type { HostFunction, Manifest, Scalar } from "./manifest.ts";
+import { SCALAR_BYTES } from "./scalars.ts";
 
 export type ApiType =
   | { readonly kind: "void" }
@@ -33,20 +34,6 @@ export type VvarType =
 
 /** The part of a manifest that gives names their meaning. */
 export type TypeNames = Pick<Manifest, "layout" | "enums" | "structs" | "interfaces">;
-
-const SCALAR_BYTES: Readonly<Record<Scalar, number>> = {
-  bool: 1,
-  u8: 1,
-  i8: 1,
-  u16: 2,
-  i16: 2,
-  u32: 4,
-  i32: 4,
-  f32: 4,
-  u64: 8,
-  i64: 8,
-  f64: 8,
-};
 
 export const isScalar = (text: string): text is Scalar => Object.hasOwn(SCALAR_BYTES, text);
 

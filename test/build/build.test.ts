@@ -3,8 +3,10 @@ import { existsSync, mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync }
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
+import { runCompiler } from "../../runtime/build/compiler-thread.ts";
 import { type BuildConfig, BuildError, buildVdso } from "../../runtime/build/index.ts";
 import { readImage } from "../../runtime/image/read.ts";
+import { expectCode } from "../expect-code.ts";
 import { COUNTER, Project, withEnvironment } from "./project.ts";
 
 const run = promisify(execFile);
@@ -353,4 +355,9 @@ test("many builds go on while the compiler's thread is replaced", async () => {
     await build(project, { config: { START } });
     expect(await constants(project)).toMatchObject({ START });
   }
+});
+
+test("a failure of the compiler's thread has a code of its own", async () => {
+  const job = { srcDir: "/", options: null, environment: {} } as unknown as Parameters<typeof runCompiler>[0];
+  await expectCode("ERR_VDSO_COMPILER", () => runCompiler(job, "broken on purpose"));
 });

@@ -104,3 +104,18 @@ test("build --watch builds again after a change, survives an error, and ends wit
     child.kill("SIGKILL");
   }
 });
+
+test("build -v lists the files that went in, not those that were looked for", async () => {
+  using project = new Project();
+  const { code, stderr } = await vdso(["build", "src", "-v"], { cwd: project.folder });
+  expect(code).toBe(0);
+  expect(stderr).toContain("  source api.ts\n");
+  expect(stderr).not.toContain("not there");
+});
+
+test("new cannot make a project below a file, and leaves nothing", async () => {
+  using project = new Project();
+  const { code, stderr } = await vdso(["new", join("src", "api.ts", "mine")], { cwd: project.folder });
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^error: cannot make .*mine: .*\[ERR_VDSO_NEW_FAILED\]/);
+});

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { root, vdso } from "./vdso.ts";
+import { root, runCommand, vdso } from "./vdso.ts";
 
 test("--help lists the commands, and each command has its own", async () => {
   const general = await vdso(["--help"]);
@@ -48,4 +48,11 @@ test("wrong usage ends with code 2, says what is wrong and where to look", async
     expect(stderr).toMatch(expected);
     expect(stderr).toMatch(/See vdso .*--help/);
   }
+});
+
+test("a benchmark whose figures cannot be written ends before it measures", async () => {
+  const path = join(root, "no", "such", "folder", "figures.json");
+  const { code, stdout, stderr } = await runCommand(process.execPath, [join(root, "bench", "main.ts"), "--json", path]);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  expect(stderr).toContain(`--json: cannot write ${path}`);
 });

@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -41,4 +43,27 @@ test.each([
   const { code, stderr } = await runEntry("--import", `data:text/javascript,${encodeURIComponent(pretend)}`);
   expect(code).toBe(runs ? 0 : 1);
   expect(stderr).toMatch(runs ? /^$/ : /^error: expected Node >=22\.12, found v/);
+});
+
+test("a Node that cannot run the sources hands over to the installed one, and passes a request to end on", async () => {
+  mkdirSync(join(folder, "runtime", "cli"), { recursive: true });
+  writeFileSync(join(folder, "runtime", "cli", "main.ts"), "");
+  mkdirSync(join(folder, "node_modules", "node", "bin"), { recursive: true });
+  const installed = join(folder, "node_modules", "node", "bin", "node");
+  // Stands for a watch: it ends with code 7 when it is asked to.
+  writeFileSync(
+    installed,
+    `#!${process.execPath}\nprocess.on("SIGTERM", () => process.exit(7)); setInterval(() => {}, 1000); console.log("watching");\n`,
+    { mode: 0o755 },
+  );
+  const child = spawn(process.execPath, ["--no-strip-types", join(folder, "bin", "vdso.js")], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  try {
+    await once(child.stdout, "data");
+    child.kill("SIGTERM");
+    expect(await once(child, "exit")).toEqual([7, null]);
+  } finally {
+    child.kill("SIGKILL");
+  }
 });

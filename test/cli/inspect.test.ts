@@ -94,3 +94,10 @@ test("inspect refuses what is no image, is damaged or is not there, each with it
   expect(missing.code).toBe(1);
   expect(missing.stderr).toContain("[ERR_VDSO_IMAGE_MISSING]");
 });
+
+test("what inspect refuses it names", async () => {
+  using project = new Project();
+  const path = join(project.folder, "x.wasm");
+  writeFileSync(path, "#!/bin/sh\n");
+  expect((await vdso(["inspect", path])).stderr).toContain(`error: ${path}: `);
+});

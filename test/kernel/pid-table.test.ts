@@ -1,5 +1,7 @@
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { PidTable, PROCESS_LIMIT } from "../../runtime/kernel/pid-table.ts";
+import { expectCode } from "../expect-code.ts";
+import { boot, fixture } from "./system.ts";
 
 test("hands out positive pids whose index is neither nobody's nor the kernel's", () => {
   const table = new PidTable();
@@ -35,4 +37,13 @@ test("stays positive when the generations wrap around", () => {
   expect(Math.max(...pids)).toBe(2 ** 31 - 1);
   for (const pid of pids) table.release(pid);
   expect(table.allocate()).toBe(2);
+});
+
+test("a kernel without a free pid starts nothing, and says how many processes there can be", async () => {
+  const { kernel } = await boot();
+  const spy = vi.spyOn(PidTable.prototype, "allocate").mockReturnValue(undefined);
+  onTestFinished(() => spy.mockRestore());
+  const error = await expectCode("ERR_VDSO_PROCESS_LIMIT", () => kernel.spawn(fixture("ends.ts")));
+  expect(error.message).toContain(String(PROCESS_LIMIT));
+  expect(kernel.processes()).toEqual([]);
 });

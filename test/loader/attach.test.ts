@@ -1,30 +1,14 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { VdsoLibrary } from "../../runtime/image/library.ts";
 import { attach, pidOf, setLogLevel } from "../../runtime/loader/attach.ts";
 import type { VdsoHandle } from "../../runtime/loader/handle.ts";
 import { type Mapping, map } from "../../runtime/loader/map.ts";
 import { expectCode } from "../expect-code.ts";
-import {
-  buildSample,
-  type Folder,
-  makeFolder,
-  type SampleApi,
-  type SampleHost,
-  type SampleModule,
-  sampleHost,
-  sampleManifest,
-} from "./sample.ts";
+import { buildSample, loadSample, type SampleApi, type SampleHost, sampleHost, sampleManifest } from "./sample.ts";
 
-let folder: Folder;
-let library: SampleModule["default"];
+const { folder, library } = await loadSample();
+
 let mapping: Mapping<SampleApi, SampleHost>;
-
-beforeAll(async () => {
-  folder = makeFolder();
-  library = (await folder.load("sample.mjs", (await buildSample()).js)).default;
-});
-
-afterAll(() => folder.remove());
 
 beforeEach(async () => {
   mapping = await map(library);

@@ -1,19 +1,12 @@
-import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { attach } from "../../runtime/loader/attach.ts";
 import { map } from "../../runtime/loader/map.ts";
 import { checkEngine } from "../../runtime/platform/engine.ts";
 import { expectCode } from "../expect-code.ts";
-import { buildSample, type Folder, makeFolder, type SampleModule, sampleHost } from "./sample.ts";
+import { loadSample, sampleHost } from "./sample.ts";
 
-let folder: Folder;
-let library: SampleModule["default"];
+const { library } = await loadSample();
 
-beforeAll(async () => {
-  folder = makeFolder();
-  library = (await folder.load("sample.mjs", (await buildSample()).js)).default;
-});
-
-afterAll(() => folder.remove());
 afterEach(() => {
   vi.unstubAllGlobals();
   vi.restoreAllMocks();

@@ -1,30 +1,14 @@
 import fc from "fast-check";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import type { LibraryRuntime } from "../../runtime/image/library.ts";
 import { HostObjects } from "../../runtime/loader/host-objects.ts";
 import { type Mapping, map } from "../../runtime/loader/map.ts";
 import { expectCode } from "../expect-code.ts";
-import {
-  buildSample,
-  type Folder,
-  makeFolder,
-  type SampleApi,
-  type SampleHost,
-  type SampleModule,
-  sampleHost,
-  Watcher,
-} from "./sample.ts";
+import { loadSample, type SampleApi, type SampleHost, sampleHost, Watcher } from "./sample.ts";
 
-let folder: Folder;
-let library: SampleModule["default"];
+const { library } = await loadSample();
+
 let mapping: Mapping<SampleApi, SampleHost>;
-
-beforeAll(async () => {
-  folder = makeFolder();
-  library = (await folder.load("sample.mjs", (await buildSample()).js)).default;
-});
-
-afterAll(() => folder.remove());
 
 beforeEach(async () => {
   mapping = await map(library);

@@ -1,27 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { VdsoPanic } from "../../runtime/errors.ts";
 import { pidOf } from "../../runtime/loader/attach.ts";
 import { map } from "../../runtime/loader/map.ts";
 import { expectCode } from "../expect-code.ts";
-import {
-  buildSample,
-  type Folder,
-  makeFolder,
-  SAMPLE_WAT,
-  type SampleModule,
-  sampleHost,
-  sampleManifest,
-} from "./sample.ts";
+import { buildSample, loadSample, SAMPLE_WAT, sampleHost, sampleManifest } from "./sample.ts";
 
-let folder: Folder;
-let library: SampleModule["default"];
-
-beforeAll(async () => {
-  folder = makeFolder();
-  library = (await folder.load("sample.mjs", (await buildSample()).js)).default;
-});
-
-afterAll(() => folder.remove());
+const { folder, library } = await loadSample();
 
 describe("map", () => {
   test("makes a shared memory of exactly the pages that the layout needs, with its header", async () => {

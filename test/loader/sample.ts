@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import binaryen from "binaryen";
+import { afterAll } from "vitest";
 import { type AuthorDocs, generateLibrary } from "../../runtime/build/library.ts";
 import type { VdsoLibrary } from "../../runtime/image/library.ts";
 import type { ApiFunction, Manifest, Parameter } from "../../runtime/image/manifest.ts";
@@ -312,6 +313,13 @@ export function makeFolder(): Folder {
     load: (name, js) => import(/* @vite-ignore */ write(name, js).href),
     remove: () => rmSync(path, { recursive: true, force: true }),
   };
+}
+
+/** The sample's API library in a folder that is gone after the tests of this file. */
+export async function loadSample(): Promise<{ folder: Folder; library: SampleModule["default"] }> {
+  const folder = makeFolder();
+  afterAll(() => folder.remove());
+  return { folder, library: (await folder.load("sample.mjs", (await buildSample()).js)).default };
 }
 
 /** An observer that declines even values and remembers all. */

@@ -2,26 +2,16 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { afterEach, beforeAll, expect, test } from "vitest";
 import { type Mapping, map } from "../../runtime/loader/map.ts";
-import {
-  buildSample,
-  type Folder,
-  makeFolder,
-  type SampleApi,
-  type SampleHost,
-  type SampleModule,
-  sampleHost,
-} from "./sample.ts";
+import { loadSample, type SampleApi, type SampleHost, sampleHost } from "./sample.ts";
 
-let folder: Folder;
-let library: SampleModule["default"];
+const { folder, library } = await loadSample();
+
 let script: URL;
 const workers: Worker[] = [];
 
 beforeAll(async () => {
-  folder = makeFolder();
-  library = (await folder.load("sample.mjs", (await buildSample()).js)).default;
   const loader = pathToFileURL(join(import.meta.dirname, "../../runtime/loader/attach.ts")).href;
   script = folder.write(
     "worker.mjs",
@@ -41,7 +31,6 @@ try {
   );
 });
 
-afterAll(() => folder.remove());
 afterEach(() => Promise.all(workers.splice(0).map((worker) => worker.terminate())));
 
 interface Answer {

@@ -3,6 +3,7 @@
  * imports, so two files may use one name for different structs.
  */
 import type { Layout, VvarField, VvarStruct } from "../../image/manifest.ts";
+import { SCALAR_BYTES } from "../../image/scalars.ts";
 import { alignUp } from "../../image/types.ts";
 import { asc } from "./asc.ts";
 import type { Constants } from "./constants.ts";
@@ -10,19 +11,6 @@ import { findRoot, type Root } from "./root.ts";
 import type { Found, Scope } from "./scope.ts";
 import { decorator, entryOf, isStatic, type Tree, textOf, typeName } from "./tree.ts";
 
-const SCALAR_BYTES: Readonly<Record<string, number>> = {
-  bool: 1,
-  u8: 1,
-  i8: 1,
-  u16: 2,
-  i16: 2,
-  u32: 4,
-  i32: 4,
-  u64: 8,
-  i64: 8,
-  f32: 4,
-  f64: 8,
-};
 const ALLOWED = "scalars, enums, Atomic<T>, VPtr<T>, FixedArray<T> and other @vvar classes";
 
 /** What one element of a field is. */
