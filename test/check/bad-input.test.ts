@@ -1,5 +1,7 @@
-import { expect, test } from "vitest";
+import binaryen from "binaryen";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { check, exhaustive, random, replay, type ThreadBody } from "../../runtime/check/index.ts";
+import { instrument } from "../../runtime/check/instrument.ts";
 import { expectCode } from "../expect-code.ts";
 import { image, imageOf } from "./images.ts";
 import { imageOfWat } from "./operations.ts";
@@ -223,4 +225,16 @@ test("random schedules do not hang on threads that spin for ever", async () => {
     strategy: random({ schedules: 3 }),
   });
   expect(failure?.kind).toBe("stuck");
+});
+
+test("an image whose rewritten code is not valid is refused", async () => {
+  const { image: hosted, manifest } = await imageOf(`${HOSTED}export function another(): void {}`);
+  const read = binaryen.readBinary;
+  const spy = vi.spyOn(binaryen, "readBinary").mockImplementation((bytes) => {
+    const module = read(bytes);
+    vi.spyOn(module, "validate").mockReturnValue(0);
+    return module;
+  });
+  onTestFinished(() => spy.mockRestore());
+  await expectCode("ERR_VDSO_CHECK_IMAGE", () => instrument(hosted, manifest.layout.end));
 });
