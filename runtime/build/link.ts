@@ -143,8 +143,20 @@ export function importsVvar(wasm: Uint8Array): boolean {
   return new TextDecoder("latin1").decode(wasm).includes(`\x04vdso\x04${VVAR}\x02`);
 }
 
+/** Binaryen's settings belong to the thread, and the compiler leaves its own behind: equal sources would give two images. */
+function forgetEarlierBuilds(): void {
+  binaryen.setOptimizeLevel(2);
+  binaryen.setShrinkLevel(1);
+  binaryen.setFastMath(false);
+  binaryen.setAlwaysInlineMaxSize(2);
+  binaryen.setFlexibleInlineMaxSize(20);
+  binaryen.setOneCallerInlineMaxSize(-1);
+  binaryen.setAllowInliningFunctionsWithLoops(false);
+}
+
 /** Links a module; call it once, before the optimiser runs. */
 export function link(m: Module, { exports: keep, mode, touchVvar }: LinkOptions): void {
+  forgetEarlierBuilds();
   const { Features } = binaryen;
   m.setFeatures(
     m.getFeatures() | Features.MultiMemory | Features.Atomics | Features.BulkMemory | Features.BulkMemoryOpt,

@@ -38,11 +38,11 @@ const CODE = 10;
 const DATA = 11;
 
 test.each([
-  ["example", 1024],
-  ["vqueue", 1536],
-])("the image of %s stays small", async (vdso, codeBytes) => {
+  ["example", 3072, 1024],
+  ["vqueue", 23 * 1024, 18 * 1024],
+])("the image of %s stays small", async (vdso, bytes, codeBytes) => {
   const { image } = await buildWhole(sourcesOf(vdso));
-  expect(image.length).toBeLessThanOrEqual(3072);
+  expect(image.length).toBeLessThanOrEqual(bytes);
   expect(sectionBytes(image, CODE)).toBeLessThanOrEqual(codeBytes);
   expect(sectionBytes(image, DATA)).toBe(0);
 });
@@ -59,7 +59,9 @@ test("builds are identical to the byte: twice, in another process and folder, wi
       const { build } = await import(${JSON.stringify(join(import.meta.dirname, "vdso.ts"))});
       const { image } = await build(${JSON.stringify(sources)});
       process.stdout.write(Buffer.from(image).toString("hex"));`;
-    const { stdout } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+    // By standard input: it is too long for an argument.
+    const { stdout } = spawnSync(process.execPath, ["--input-type=module"], {
+      input: script,
       cwd: "/",
       encoding: "utf8",
     });
