@@ -122,9 +122,15 @@ describe("a failure", () => {
     const run = runProcesses({
       processes: 3,
       timeoutMs,
-      run: ({ index, note }) => {
+      setup: () => new Int32Array(new SharedArrayBuffer(4)),
+      run: ({ index, note, setup: noted }) => {
         note("deciding", { index });
-        if (index !== 1) return new Promise(() => setInterval(() => {}, 1000));
+        if (index !== 1) {
+          Atomics.add(noted, 0, 1);
+          Atomics.notify(noted, 0);
+          return new Promise(() => setInterval(() => {}, 1000));
+        }
+        for (let seen = 0; seen < 2; seen = Atomics.load(noted, 0)) Atomics.wait(noted, 0, seen);
         throw Object.assign(new RangeError("too far"), { code: "E_FAR" });
       },
     });
