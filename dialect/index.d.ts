@@ -122,8 +122,8 @@ declare namespace utf8 {
  */
 declare function config<T extends number | boolean | string>(name: string, fallback: T): T;
 declare namespace config {
-  /** Also refuses what is no power of two. */
-  function powerOfTwo(name: string, fallback: number): number;
+  /** Also refuses what is no power of two, and, with bounds, what is less than `least` or more than `most`. */
+  function powerOfTwo(name: string, fallback: number, least?: number, most?: number): number;
   /** Also refuses what is less than `least` or more than `most`. */
   function range(name: string, fallback: number, least: number, most: number): number;
 }

@@ -127,6 +127,13 @@ describe("config", () => {
     expect(await complaintsAbout('const A: u32 = config.range("A", 11, 1, 10);')).toEqual([
       "2 ERR_VDSO_CONFIG_VALUE A must be from 1 to 10, found 11",
     ]);
+    const bounded = 'const A: u32 = config.powerOfTwo("A", 8, 4, 64);';
+    for (const A of ["4", "64"]) expect(await complaintsAbout(bounded, { config: { A } })).toEqual([]);
+    for (const A of ["2", "12", "128"]) {
+      expect(await complaintsAbout(bounded, { env: { A } })).toEqual([
+        `2 ERR_VDSO_CONFIG_VALUE A must be a power of two from 4 to 64, found ${A} (from the environment)`,
+      ]);
+    }
   });
 
   test.each([
@@ -134,6 +141,10 @@ describe("config", () => {
     ["const A: u32 = config(A, 1);", "ERR_VDSO_CONFIG_FORM config takes a name in quotes and a default value"],
     ['const A: u32 = config("A", 1, 2);', "ERR_VDSO_CONFIG_FORM config takes 2 arguments, found 3"],
     ['const A: u32 = config.range("A", 1);', "ERR_VDSO_CONFIG_FORM config.range takes 4 arguments, found 2"],
+    [
+      'const A: u32 = config.powerOfTwo("A", 1, 2);',
+      "ERR_VDSO_CONFIG_FORM config.powerOfTwo takes 4 arguments, found 3",
+    ],
     ['const A: u32 = config("my-name", 1);', 'ERR_VDSO_CONFIG_FORM "my-name" cannot be the name of a constant'],
     ['const A: u32 = config("default", 1);', 'ERR_VDSO_CONFIG_FORM "default" cannot be the name of a constant'],
     ['const A: VvarData = config("A", 1);', "ERR_VDSO_CONFIG_FORM a config constant cannot be of type VvarData"],

@@ -150,7 +150,7 @@ export class Constants {
     return { type, value };
   }
 
-  /** `config("NAME", default)`, `config.powerOfTwo("NAME", default)`, `config.range("NAME", default, least, most)`. */
+  /** `config("NAME", default)`, `config.range("NAME", default, least, most)`, `config.powerOfTwo` with or without the last two. */
   private configValue(node: asc.VariableDeclaration, source: asc.Source, call: asc.CallExpression): Typed {
     const [nameNode, fallbackNode, leastNode, mostNode] = call.args;
     const form = calledMember(call)?.[1];
@@ -160,12 +160,10 @@ export class Constants {
       const type = this.declaredType(node, source) ?? "u32";
       return this.replace(node, standIn(type), type);
     }
-    const expectedCount = form === "range" ? 4 : 2;
+    const bounded = form === "range" || (form === "powerOfTwo" && call.args.length > 2);
+    const expectedCount = bounded ? 4 : 2;
     if (call.args.length !== expectedCount) {
-      const help =
-        form === "range"
-          ? 'write config.range("NAME", default, least, most)'
-          : `write config${form ? `.${form}` : ""}("NAME", default)`;
+      const help = `write config${form ? `.${form}` : ""}("NAME", default${bounded ? ", least, most" : ""})`;
       const message = `config${form ? `.${form}` : ""} takes ${expectedCount} arguments, found ${call.args.length}`;
       this.tree.error(call, "ERR_VDSO_CONFIG_FORM", message, help);
     }
@@ -181,13 +179,13 @@ export class Constants {
       return this.replace(node, 1n, "u32");
     }
     const { text, origin } = this.overrideOf(name);
-    const range =
-      form === "range" && leastNode && mostNode ? this.rangeOf(leastNode, mostNode, source, type) : undefined;
+    const range = bounded && leastNode && mostNode ? this.rangeOf(leastNode, mostNode, source, type) : undefined;
     const complaintAbout = (candidate: Value): string | undefined => {
-      if (form === "powerOfTwo") return powerOfTwoComplaint(candidate);
-      return range && (candidate < range.least || candidate > range.most)
-        ? `from ${range.least} to ${range.most}`
-        : undefined;
+      const inside = !range || (candidate >= range.least && candidate <= range.most);
+      const fits = form === "powerOfTwo" ? isPowerOfTwo(candidate) : true;
+      if (inside && fits) return undefined;
+      const kind = form === "powerOfTwo" ? "a power of two" : "";
+      return range ? `${kind}${kind && " "}from ${range.least} to ${range.most}` : kind;
     };
     const given = text === undefined ? fitting(fallback, type) : parseValue(text, type);
     const complaint = given === undefined ? undefined : complaintAbout(given);
@@ -315,6 +313,6 @@ function tableEntry(name: string, { type, value }: Typed, config: boolean): Cons
   return { name, type: shown, value: integerOf(type)?.bits === 64 ? String(value) : Number(value), config };
 }
 
-function powerOfTwoComplaint(value: Value): string | undefined {
-  return typeof value === "bigint" && value > 0n && (value & (value - 1n)) === 0n ? undefined : "a power of two";
+function isPowerOfTwo(value: Value): boolean {
+  return typeof value === "bigint" && value > 0n && (value & (value - 1n)) === 0n;
 }
