@@ -153,6 +153,59 @@ test("a task that joins itself is told", () => {
   expect(cpu.stateOfTask(id)).toBe(State.Running);
 });
 
+test("a task that is bound to a process does not leave it, whoever asks for that", () => {
+  const other = attached(3);
+  other.startCpu();
+  const id = cpu.spawn(0, 0, 0, 0b01, true);
+  expect(cpu.setAffinity(id, 0b10)).toBe(Failure.State);
+  expect(cpu.migrate(id, 1)).toBe(Failure.NoCpu);
+  cpu.pickNext();
+  cpu.prepareWait();
+  cpu.block();
+  expect(other.unblock(id, 1)).toBe(1);
+  expect([other.pickNext(), cpu.pickNext()]).toEqual([0, id]);
+});
+
+test("who joins whom is known while it waits", () => {
+  const target = cpu.spawn(0, 0, 1);
+  const joiner = cpu.spawn(0, 0);
+  cpu.pickNext();
+  cpu.yieldNow();
+  expect(cpu.pickNext()).toBe(joiner);
+  expect(cpu.joins(joiner)).toBe(0);
+  expect(cpu.join(target)).toBe(2);
+  expect([cpu.joins(joiner), cpu.joins(target), cpu.joins(0)]).toEqual([target, 0, 0]);
+  expect(cpu.block()).toBe(0);
+});
+
+test("the calls that end or interrupt a task and pick the next do what the single ones do, at the time they are told", () => {
+  const [sleeper, first, second] = [cpu.spawn(0, 0), cpu.spawn(0, 0), cpu.spawn(0, 0)];
+  expect(cpu.runNext(100)).toBe(sleeper);
+  cpu.prepareWait(250);
+  cpu.block();
+  expect(cpu.runNext(110)).toBe(first);
+  expect(cpu.cpuStats(0).sinceUs).toBe(110);
+  expect(cpu.yieldNext(200)).toBe(second);
+  expect(cpu.exitNext(7, 300)).toBe(first);
+  expect([cpu.exitCode(second), cpu.taskStats(first).runTimeUs]).toEqual([7, 90]);
+  // Its time was up when the other ended.
+  expect(cpu.exitNext(0, 310)).toBe(sleeper);
+  expect(cpu.yieldNext(320)).toBe(sleeper);
+  expect(cpu.exitNext(0, 330)).toBe(0);
+});
+
+test("a wait in the thread returns at once when it is over, and after its limit when it is not", () => {
+  const id = cpu.spawn(0, 0);
+  expect(cpu.waitHere(0)).toBe(Failure.State);
+  cpu.pickNext();
+  expect(cpu.waitHere(0)).toBe(Failure.State);
+  cpu.prepareWait();
+  expect(cpu.waitHere(1)).toBe(0);
+  expect(cpu.unblock(id)).toBe(1);
+  expect(cpu.waitHere()).toBe(1);
+  expect(cpu.stateOfTask(id)).toBe(State.Running);
+});
+
 test("waiters move between queues in their order, and are found there", () => {
   const [first, second] = [cpu.createQueue(), cpu.createQueue()];
   const ids = Array.from({ length: 25 }, () => cpu.spawn(0, 0));

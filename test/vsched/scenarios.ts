@@ -46,6 +46,13 @@ const waits = (wait: (t: Context) => Steps<number>): Role =>
     yield* t.call("exit", 0);
   };
 
+/** Announces a wait and keeps its thread. */
+const waitsHere: Role = function* (t) {
+  yield* t.call("prepareWait");
+  yield* t.until("waitHere", [], (over) => over === 1);
+  yield* t.call("exit", 0);
+};
+
 /** Tries again each time it is picked until it has what it wants, uses it and ends. */
 const takes = (take: (t: Context) => Steps<number>, use: (t: Context) => Steps<number>): Role =>
   function* (t) {
@@ -128,6 +135,17 @@ export const scenarios: readonly Scenario[] = [
         cpu: cpu([waits((t) => t.call("prepareWait"))], [0]),
         waker: thread((t) => t.until("unblock", [FIRST], (woken) => woken === 1)),
       },
+      goals: [allEnd({ cpu: 1 })],
+    },
+  },
+  {
+    title: "a wake-up of a task whose thread stands still while it waits, or is about to",
+    spec: {
+      threads: {
+        cpu: cpu([waitsHere], [0]),
+        waker: thread((t) => t.until("unblock", [FIRST], (woken) => woken === 1)),
+      },
+      kills: { ...oneDies, threads: ["cpu"] },
       goals: [allEnd({ cpu: 1 })],
     },
   },

@@ -10,6 +10,7 @@ import {
   CPUS,
   cpuAt,
   DATA_BYTES,
+  dataAt,
   Failure,
   NAME_BYTES,
   NAMES,
@@ -100,6 +101,29 @@ export function pickNext(): u32 {
   return cpu.running == cpu.NONE ? cpu.pickNext() : 0;
 }
 
+/** {@link setNow}, {@link expire} and {@link pickNext} in one call. */
+export function runNext(us: f64): u32 {
+  cpu.setNow(us);
+  timers.expire();
+  return pickNext();
+}
+
+/** {@link exit}, then {@link runNext}. */
+export function exitNext(code: i32, us: f64): u32 {
+  cpu.setNow(us);
+  tasks.exit(code);
+  timers.expire();
+  return pickNext();
+}
+
+/** {@link yieldNow}, then {@link runNext}; the running task goes on if nothing else is to run before it. */
+export function yieldNext(us: f64): u32 {
+  cpu.setNow(us);
+  cpu.giveUp(false);
+  timers.expire();
+  return pickNext();
+}
+
 /** Takes half of the ready tasks of the CPU that has the most. @returns how many */
 export function steal(): u32 {
   return cpu.steal();
@@ -165,6 +189,18 @@ export function idleMs(): f64 {
   return due <= cpu.now ? 0 : <f64>(due - cpu.now) / 1000;
 }
 
+/**
+ * The running task has announced a wait, and waits here: its thread stands still, and with it this CPU, until the wait has been ended, a timer
+ * is due, or `timeoutMs` are over (negative: no limit of its own).
+ *
+ * @returns 1: it goes on. 0: tell the time, {@link expire}, and call again
+ */
+export function waitHere(timeoutMs: f64 = -1): i32 {
+  const due = idleMs();
+  const limit = timeoutMs < 0 || (due >= 0 && due < timeoutMs) ? due : timeoutMs;
+  return wait.waitHere(limit < 0 ? -1 : <i64>(min(limit, 1e12) * 1e6));
+}
+
 /** Where this CPU's bell lies, for `Atomics.waitAsync`. */
 export function bellAddress(): u32 {
   return cpu.me == cpu.NONE ? 0 : <u32>changetype<usize>(cpuAt(cpu.me).bell);
@@ -173,8 +209,7 @@ export function bellAddress(): u32 {
 /** Wakes a CPU, whatever for. */
 export function ringCpu(number: u32): void {
   if (number >= CPUS) return;
-  cpuAt(number).bell.add(1);
-  cpuAt(number).bell.notify();
+  cpu.ringAnyway(cpuAt(number));
 }
 
 /** Wakes those whose deadline has passed; `others`: also those of CPUs that are late or gone. @returns how many */
@@ -198,6 +233,8 @@ export function loadOf(number: u32): i32 {
   switches: u32;
   steals: u32;
   parks: u32;
+  /** When it began to run its current task, as {@link setNow} had it. */
+  sinceUs: f64;
 }
 
 export function cpuStats(number: u32): CpuStats {
@@ -211,6 +248,7 @@ export function cpuStats(number: u32): CpuStats {
   stats.switches = it.switches.load();
   stats.steals = it.steals.load();
   stats.parks = it.parks.load();
+  stats.sinceUs = <f64>it.since.load();
   return stats;
 }
 
@@ -286,7 +324,7 @@ export function cancel(id: u32): i32 {
 }
 
 export function isCancelled(id: u32): bool {
-  return find(id) != 0 && taskAt(indexOf(id)).cancelled.load() != 0;
+  return find(id) != 0 && taskAt(indexOf(id)).cancelled.load() == id;
 }
 
 /**
@@ -297,6 +335,11 @@ export function isCancelled(id: u32): bool {
  */
 export function join(id: u32, deadlineUs: f64 = 0): i32 {
   return tasks.join(id, deadlineOf(deadlineUs));
+}
+
+/** The task whose end a task waits for by {@link join}; 0: it waits for none. */
+export function joins(id: u32): u32 {
+  return wait.joined(id);
 }
 
 /** A task's state, or Failure.Stale. */
@@ -334,7 +377,7 @@ export function entryOf(id: u32): u32 {
 /** Where a task's bytes lie: its creator's until it starts, its own while it runs, its joiners' when it has ended. 0: stale */
 export function dataAddress(id: u32): u32 {
   const index = indexOf(id);
-  return index >= TASKS ? 0 : <u32>changetype<usize>(taskAt(index).data);
+  return index >= TASKS ? 0 : <u32>changetype<usize>(dataAt(index));
 }
 
 export function dataBytes(id: u32): u32 {
@@ -362,19 +405,21 @@ export function setPriority(id: u32, priority: i32): i32 {
   return 0;
 }
 
-/** Where a task may run, from its next stop on. */
+/** Where a task may run, from its next stop on. Failure.State: it is bound to a process, and stays. */
 export function setAffinity(id: u32, affinity: u32): i32 {
   if (cpu.choose(affinity, cpu.NONE) == cpu.NONE) return Failure.NoCpu;
   const word = find(id);
   if (word == 0) return Failure.Stale;
+  if (taskAt(indexOf(id)).home.load() != 0) return Failure.State;
   taskAt(indexOf(id)).affinity.store(affinity);
   return 0;
 }
 
-/** Moves a ready task to another CPU. */
+/** Moves a ready task to another CPU. Failure.NoCpu: there is none with this number, or its affinity does not name it. */
 export function migrate(id: u32, target: u32): i32 {
   if (target >= CPUS || !cpu.isLive(cpuAt(target))) return Failure.NoCpu;
-  return cpu.migrate(id, target);
+  if (find(id) == 0) return Failure.Stale;
+  return cpu.allows(taskAt(indexOf(id)).affinity.load(), target, cpuAt(target)) ? cpu.migrate(id, target) : Failure.NoCpu;
 }
 
 /** A task's figures. */

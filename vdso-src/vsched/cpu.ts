@@ -5,8 +5,9 @@
  * `summary`. The CPU takes them in the other order. Bits may be set twice or for nothing: who takes one looks at the task word.
  */
 import * as policy from "./policy";
-import { clear, firstKey, firstOf, firstStamp, insert, READY, removeFirst, sizeOf, TIMERS } from "./heap";
+import { clear, TIMERS } from "./heap";
 import {
+  Asleep,
   Cpu,
   cpuAt,
   CPUS,
@@ -21,6 +22,7 @@ import {
   WORDS,
   wordAt,
 } from "./layout";
+import * as queue from "./run-queue";
 import { event, TraceEvent } from "./trace";
 import { find, idOf, indexOf, makeReady, run, stampOf, stateOf, whoOf, whyOf } from "./word";
 
@@ -62,7 +64,7 @@ export function isLive(cpu: Cpu): bool {
   return cpu.live.load() != 0;
 }
 
-function allows(affinity: u32, number: u32, cpu: Cpu): bool {
+export function allows(affinity: u32, number: u32, cpu: Cpu): bool {
   return affinity == ANYWHERE ? cpu.general.load() != 0 : ((affinity >> number) & 1) != 0;
 }
 
@@ -71,18 +73,22 @@ function limit(): u32 {
 }
 
 /**
- * The best CPU for a task: one that sleeps, else the one with the fewest ready tasks; the preferred one if it is as good.
+ * The best CPU for a task: one that sleeps for want of work, else the one with the fewest tasks, ready and running; the preferred one if it
+ * is as good.
  *
  * @returns NONE when none that the affinity allows is live
  */
 export function choose(affinity: u32, preferred: u32): u32 {
+  // Of a task that stays in this thread, which is spawned and woken here most often.
+  if (me != NONE && affinity == (<u32>1) << me && isLive(cpuAt(me))) return me;
   let best: u32 = NONE;
   let least: i32 = i32.MAX_VALUE;
   const end = limit();
   for (let number: u32 = 0; number < end; number++) {
     const cpu = cpuAt(number);
     if (!isLive(cpu) || !allows(affinity, number, cpu)) continue;
-    const cost = (max(cpu.load.load(), 0) & 0xffffff) * 2 + (cpu.asleep.load() != 0 ? 0 : 2) + (number == preferred ? 0 : 1);
+    const tasks = (max(cpu.load.load(), 0) & 0xffffff) + (cpu.current.load() == 0 ? 0 : 1);
+    const cost = tasks * 4 + (cpu.asleep.load() == Asleep.Idle ? 0 : 2) + (number == preferred ? 0 : 1);
     if (cost < least) {
       least = cost;
       best = number;
@@ -100,7 +106,7 @@ export function announce(index: u32, ready: u64): void {
     if (number < CPUS) {
       const cpu = cpuAt(number);
       cpu.load.add(1);
-      if (number == me) insert(READY, index, policy.keyOf(taskAt(index), word, number), taskAt(index).order.load(), stampOf(word));
+      if (number == me) queue.insert(index, policy.keyOf(taskAt(index), word, number), taskAt(index).order.load(), stampOf(word));
       else setArrival(cpu, index);
       // Also this thread's own: its event loop may wait for the bell.
       ring(cpu);
@@ -123,8 +129,12 @@ export function setArrival(cpu: Cpu, index: u32): void {
 
 /** Wakes a CPU that is parked or about to be. */
 export function ring(cpu: Cpu): void {
-  // SYNC park: the work is there before we look who sleeps; pairs with `park` in prepareIdle().
-  if (cpu.asleep.load() == 0) return;
+  // SYNC park: the work is there before we look who sleeps; pairs with `park` in hasWork() and waitHere().
+  // Who comes next need not ring again. If we die here the reaper rings.
+  if (cpu.asleep.load() != Asleep.No && cpu.asleep.exchange(Asleep.No) != Asleep.No) ringAnyway(cpu);
+}
+
+export function ringAnyway(cpu: Cpu): void {
   cpu.bell.add(1);
   cpu.bell.notify();
 }
@@ -160,7 +170,7 @@ function arrive(index: u32): void {
     return;
   }
   if (stateOf(word) != State.Ready || whoOf(word) != me) return;
-  insert(READY, index, policy.keyOf(task, word, me), task.order.load(), stampOf(word));
+  queue.insert(index, policy.keyOf(task, word, me), task.order.load(), stampOf(word));
 }
 
 /** Takes one of the tasks that have ended and that this process wanted to be told of. @returns its id, 0 when there is none */
@@ -188,14 +198,18 @@ export function hasArrivals(cpu: Cpu): bool {
   return false;
 }
 
-/** Drops stale entries until the first is good. @returns its word; 0 when the queue is empty */
-function firstReady(): u64 {
-  while (sizeOf(READY) != 0) {
-    const word = wordAt(firstOf(READY)).load();
-    if (stateOf(word) == State.Ready && whoOf(word) == me && stampOf(word) == firstStamp(READY)) return word;
-    removeFirst(READY);
+// Of the task that `firstReady` found.
+let readyWord: u64 = 0;
+
+/** Drops stale entries until the first is good. @returns its index, TASKS when the queue is empty */
+function firstReady(): u32 {
+  while (true) {
+    const index = queue.first();
+    if (index == TASKS) return TASKS;
+    readyWord = wordAt(index).load();
+    if (stateOf(readyWord) == State.Ready && whoOf(readyWord) == me && stampOf(readyWord) == queue.stampAt(index)) return index;
+    queue.remove(index);
   }
-  return 0;
 }
 
 /** Makes this process a CPU. @returns its number, or Failure.Full */
@@ -204,11 +218,11 @@ export function startCpu(general: bool): i32 {
   for (let number: u32 = 0; number < CPUS; number++) {
     const cpu = cpuAt(number);
     if (cpu.pid.load() != 0 || !cpu.pid.cas(0, pid)) continue;
-    clear(READY);
+    queue.clear();
     clear(TIMERS);
     cpu.general.store(general ? 1 : 0);
     cpu.current.store(0);
-    cpu.asleep.store(0);
+    cpu.asleep.store(Asleep.No);
     cpu.resched.store(0);
     cpu.load.store(0);
     cpu.nextDeadline.store(NEVER);
@@ -249,20 +263,18 @@ export function pickNext(): u32 {
   const cpu = cpuAt(me);
   takeArrivals(cpu);
   while (true) {
-    const word = firstReady();
-    if (word == 0) {
+    const index = firstReady();
+    if (index == TASKS) {
       // A hint that a death left wrong is put right here.
-      if (!hasArrivals(cpu)) cpu.load.store(0);
+      if (cpu.load.load() != 0 && !hasArrivals(cpu)) cpu.load.store(0);
       return 0;
     }
-    const index = firstOf(READY);
-    const key = firstKey(READY);
-    removeFirst(READY);
-    const now = run(index, word);
-    if (now == 0) continue;
+    queue.remove(index);
+    const word = run(index, readyWord);
+    if (word == 0) continue;
     cpu.load.sub(1);
-    dispatch(cpu, index, now, key);
-    return idOf(index, now);
+    dispatch(cpu, index, word, queue.keyAt(index));
+    return idOf(index, word);
   }
 }
 
@@ -273,6 +285,7 @@ function dispatch(cpu: Cpu, index: u32, word: u64, key: u64): void {
   chargedUntil = now;
   cpu.current.store(idOf(index, word));
   cpu.switches.store(cpu.switches.load() + 1);
+  cpu.since.store(now);
   task.switches.store(task.switches.load() + 1);
   event(TraceEvent.Run, me, idOf(index, word));
 }
@@ -284,7 +297,8 @@ export function charge(): void {
   const elapsed = now - chargedUntil;
   chargedUntil = now;
   task.runTime.store(task.runTime.load() + elapsed);
-  policy.charge(task, cpuAt(me), me, elapsed, sizeOf(READY) == 0 ? NEVER : firstKey(READY));
+  const next = queue.first();
+  policy.charge(task, cpuAt(me), me, elapsed, next == TASKS ? NEVER : queue.keyAt(next));
 }
 
 /** One tick of the clock for the running task. @returns should it give up its CPU? */
@@ -293,8 +307,9 @@ export function tick(): bool {
   const cpu = cpuAt(me);
   charge();
   takeArrivals(cpu);
-  const waiting = firstReady() != 0;
-  const over = policy.isOver(taskAt(running), me, waiting, waiting ? firstKey(READY) : 0);
+  const next = firstReady();
+  const waiting = next != TASKS;
+  const over = policy.isOver(taskAt(running), me, waiting, waiting ? queue.keyAt(next) : 0);
   return cpu.resched.exchange(0) != 0 || over;
 }
 
@@ -357,7 +372,7 @@ export function steal(): u32 {
     taken++;
     task.steals.add(1);
     event(TraceEvent.Steal, me, idOf(index, mine));
-    insert(READY, index, policy.keyOf(task, mine, me), task.order.load(), stampOf(mine));
+    queue.insert(index, policy.keyOf(task, mine, me), task.order.load(), stampOf(mine));
   }
   if (taken != 0) {
     cpu.load.add(taken);
@@ -405,7 +420,7 @@ export function migrate(id: u32, target: u32): i32 {
 export function prepareIdle(): u32 {
   const cpu = cpuAt(me);
   const seen = cpu.bell.load();
-  cpu.asleep.store(1);
+  cpu.asleep.store(Asleep.Idle);
   return seen;
 }
 
@@ -413,17 +428,18 @@ export function prepareIdle(): u32 {
 export function hasWork(): bool {
   const cpu = cpuAt(me);
   // SYNC park: asleep first, looked second; pairs with `park` in ring().
-  return hasArrivals(cpu) || firstReady() != 0 || steal() != 0;
+  return hasArrivals(cpu) || firstReady() != TASKS || steal() != 0;
 }
 
 export function endIdle(): void {
-  cpuAt(me).asleep.store(0);
+  const cpu = cpuAt(me);
+  if (cpu.asleep.load() != Asleep.No) cpu.asleep.store(Asleep.No);
 }
 
 /** Forgets that this process is a CPU; `reap.ts` has moved its tasks. */
 export function forgetCpu(): void {
   me = NONE;
   running = NONE;
-  clear(READY);
+  queue.clear();
   clear(TIMERS);
 }

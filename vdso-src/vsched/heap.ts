@@ -1,5 +1,5 @@
 /**
- * Two heaps of tasks in private memory: those ready on this process's CPU, and those that wait here with a deadline.
+ * Two heaps of tasks in private memory: those ready on this process's CPU (see `run-queue.ts`), and those that wait here with a deadline.
  *
  * One writer, no races, and a death leaves nothing behind. A task has at most one entry in each, so a heap is never larger than the task
  * table; adding and taking cost O(log n). An entry carries the stamp of the word that it was made for: when the word has moved on the entry
@@ -36,24 +36,37 @@ export function firstKey(heap: u32): u64 {
   return unchecked(keys[heap * TASKS + firstOf(heap)]);
 }
 
-export function firstStamp(heap: u32): u32 {
-  return unchecked(stamps[heap * TASKS + firstOf(heap)]);
+export function has(heap: u32, index: u32): bool {
+  return unchecked(places[heap * TASKS + index]) != 0;
 }
 
-/** Adds a task, or corrects its entry. */
-export function insert(heap: u32, index: u32, key: u64, order: u64, stamp: u32): void {
+export function keyAt(heap: u32, index: u32): u64 {
+  return unchecked(keys[heap * TASKS + index]);
+}
+
+export function stampAt(heap: u32, index: u32): u32 {
+  return unchecked(stamps[heap * TASKS + index]);
+}
+
+/** Notes what is known of a task, in the heap or not. */
+export function describe(heap: u32, index: u32, key: u64, order: u64, stamp: u32): void {
   const entry = heap * TASKS + index;
   unchecked((keys[entry] = key));
   unchecked((orders[entry] = order));
   unchecked((stamps[entry] = stamp));
-  let at = unchecked(places[entry]);
+}
+
+/** Adds a task, or corrects its entry. */
+export function insert(heap: u32, index: u32, key: u64, order: u64, stamp: u32): void {
+  describe(heap, index, key, order, stamp);
+  let at = unchecked(places[heap * TASKS + index]);
   if (at == 0) {
     at = unchecked(sizes[heap]) + 1;
     unchecked((sizes[heap] = at));
     put(heap, at, index);
   } else {
     sink(heap, at);
-    at = unchecked(places[entry]);
+    at = unchecked(places[heap * TASKS + index]);
   }
   rise(heap, at);
 }
@@ -71,7 +84,7 @@ export function clear(heap: u32): void {
   while (sizeOf(heap) != 0) removeFirst(heap);
 }
 
-function before(heap: u32, a: u32, b: u32): bool {
+export function before(heap: u32, a: u32, b: u32): bool {
   const keyA = unchecked(keys[heap * TASKS + a]);
   const keyB = unchecked(keys[heap * TASKS + b]);
   return keyA != keyB ? keyA < keyB : unchecked(orders[heap * TASKS + a]) < unchecked(orders[heap * TASKS + b]);

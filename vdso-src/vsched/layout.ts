@@ -144,6 +144,7 @@ export enum Failure {
   deadline: Atomic<u64>;
   /** Place among those who wait for the same. */
   ticket: Atomic<u32>;
+  /** Its id, once somebody has asked it to end: one who comes too late cancels nobody else. */
   cancelled: Atomic<u32>;
   exitCode: Atomic<i32>;
   /** Ticks left of its slice. */
@@ -151,7 +152,7 @@ export enum Failure {
   /** What to run; means nothing here. */
   kind: Atomic<u32>;
   entry: Atomic<u32>;
-  /** Bytes of `data` that are in use. */
+  /** Bytes of its {@link TaskData} that are in use. */
   dataBytes: Atomic<u32>;
   /** Mutexes that it holds. */
   held: Atomic<u32>;
@@ -162,7 +163,11 @@ export enum Failure {
   switches: Atomic<u32>;
   waits: Atomic<u32>;
   steals: Atomic<u32>;
-  @align(8) @len(DATA_BYTES) data: FixedArray<u8>;
+}
+
+/** A task's arguments, later its result. Apart from the rest, so that who only schedules reads little memory. */
+@vvar export class TaskData {
+  @align(8) @len(DATA_BYTES) bytes: FixedArray<u8>;
 }
 
 @vvar export class Cpu {
@@ -179,11 +184,13 @@ export enum Failure {
   switches: Atomic<u32>;
   steals: Atomic<u32>;
   parks: Atomic<u32>;
+  /** When it began to run the task, in microseconds. */
+  since: Atomic<u64>;
   /** When its first timer is due. */
   nextDeadline: Atomic<u64>;
   /** Counts the calls to wake up. */
   @align(64) bell: Atomic<u32>;
-  /** 1: parked, or about to be. */
+  /** What it waits for, if it sleeps or is about to: {@link Asleep}. Whoever rings sets it back. */
   asleep: Atomic<u32>;
   /** 1: somebody wants it to choose anew. */
   resched: Atomic<u32>;
@@ -193,6 +200,15 @@ export enum Failure {
   @len(SUMMARIES) summary: FixedArray<Atomic<u64>>;
   /** Bit n: task n may have become ready here, or ended, and this CPU wants to know. */
   @len(WORDS) arrivals: FixedArray<Atomic<u64>>;
+}
+
+/** Why a CPU sleeps. */
+export enum Asleep {
+  No,
+  /** It has nothing to do. */
+  Idle,
+  /** Its thread stands still in the middle of a task that waits. */
+  Occupied,
 }
 
 /** What a queue is for. */
@@ -255,6 +271,7 @@ export enum QueueKind {
   @len(CPUS) cpus: FixedArray<Cpu>;
   @align(64) @len(TASKS) words: FixedArray<Atomic<u64>>;
   @len(TASKS) tasks: FixedArray<Task>;
+  @len(TASKS) data: FixedArray<TaskData>;
   @len(QUEUES) queues: FixedArray<WaitQueue>;
   @len(TRACE_LEN) trace: FixedArray<TraceEntry>;
   @len(NAMES) names: FixedArray<Name>;
@@ -272,6 +289,12 @@ export function cpuAt(cpu: u32): Cpu {
 @inline
 export function taskAt(index: u32): Task {
   return unchecked(shared.tasks[index]);
+}
+
+// @ts-ignore: decorator
+@inline
+export function dataAt(index: u32): TaskData {
+  return unchecked(shared.data[index]);
 }
 
 // @ts-ignore: decorator

@@ -37,8 +37,8 @@ export function isPriority(priority: i32): bool {
 
 /** Sets up a task that nobody else can see yet. */
 export function prepare(task: Task): void {
-  task.vruntime.store((<u64>NEW) << TIME_BITS);
-  task.slice.store(shared.sliceTicks.load());
+  if (task.vruntime.load() != (<u64>NEW) << TIME_BITS) task.vruntime.store((<u64>NEW) << TIME_BITS);
+  if (task.slice.load() != shared.sliceTicks.load()) task.slice.store(shared.sliceTicks.load());
 }
 
 /** A task's virtual run time in the time of a CPU: it stays as far ahead or behind as it was where it last ran. */

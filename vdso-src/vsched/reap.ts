@@ -2,7 +2,7 @@
  * What is done for a process that ended, however it ended. Only the kernel does it, one process after the other. Every step may be repeated,
  * and what tells whose things they are is taken away last, so that a reaper that dies half-way is followed by one that starts again.
  */
-import { evacuate, isLive, ring, setArrival } from "./cpu";
+import { evacuate, isLive, ringAnyway, setArrival } from "./cpu";
 import { cpuAt, CPUS, NAMES, NEVER, QUEUES, QueueKind, shared, State, TASKS, taskAt, Why, wordAt } from "./layout";
 import { closeQueue, mayGoOn, recoverMutexes } from "./sync";
 import { buried, kill, tell } from "./tasks";
@@ -24,7 +24,7 @@ export function reap(pid: u32): void {
   for (let number: u32 = 0; number < CPUS; number++) {
     const cpu = cpuAt(number);
     if (cpu.pid.load() == pid) cpu.pid.store(0);
-    else if (isLive(cpu)) ring(cpu);
+    else if (isLive(cpu)) ringAnyway(cpu);
   }
 }
 

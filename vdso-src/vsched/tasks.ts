@@ -8,6 +8,13 @@ import { beginWait, cancelWait, clearCells, EXIT, leadsTo, notifyAll } from "./w
 import { wake } from "./wake";
 import { claim, end, find, free, idOf, indexOf, makeReady, stateOf, waits, whyOf } from "./word";
 
+/** Most fields of a slot are what they were for the task before, and looking is cheaper than writing. */
+// @ts-ignore: decorator
+@inline
+function put<T>(field: Atomic<T>, value: T): void {
+  if (field.load() != value) field.store(value);
+}
+
 /** Takes a free slot and fills it. Nobody sees the task until {@link start}. */
 export function create(kind: u32, entry: u32, priority: i32, affinity: u32, home: u32, detached: bool, tell: u32): i32 {
   if (!policy.isPriority(priority)) return Failure.Range;
@@ -23,23 +30,23 @@ export function create(kind: u32, entry: u32, priority: i32, affinity: u32, home
     // A hint, and a slow creator may set it back: slots in use are passed over again.
     shared.cursor.store(index + 1);
     const task = taskAt(index);
-    task.priority.store(priority);
-    task.affinity.store(affinity);
-    task.home.store(home);
-    task.owner.store(detached ? 0 : pid);
-    task.tell.store(tell);
-    task.cancelled.store(0);
-    task.exitCode.store(0);
-    task.kind.store(kind);
-    task.entry.store(entry);
-    task.dataBytes.store(0);
-    task.held.store(0);
-    task.waitsFor.store(0);
-    task.deadline.store(0);
-    task.runTime.store(0);
-    task.switches.store(0);
-    task.waits.store(0);
-    task.steals.store(0);
+    put<i32>(task.priority, priority);
+    put<u32>(task.affinity, affinity);
+    put<u32>(task.home, home);
+    put<u32>(task.owner, detached ? 0 : pid);
+    put<u32>(task.tell, tell);
+    put<u32>(task.cancelled, 0);
+    put<i32>(task.exitCode, 0);
+    put<u32>(task.kind, kind);
+    put<u32>(task.entry, entry);
+    put<u32>(task.dataBytes, 0);
+    put<u32>(task.held, 0);
+    put<u64>(task.waitsFor, 0);
+    put<u64>(task.deadline, 0);
+    put<u64>(task.runTime, 0);
+    put<u32>(task.switches, 0);
+    put<u32>(task.waits, 0);
+    put<u32>(task.steals, 0);
     clearCells(EXIT | index);
     policy.prepare(task);
     return idOf(index, word);
@@ -79,8 +86,7 @@ export function exit(code: i32): i32 {
   const index = running;
   const word = wordAt(index).load();
   if (stateOf(word) != State.Running) return Failure.State;
-  const task = taskAt(index);
-  task.exitCode.store(code);
+  put<i32>(taskAt(index).exitCode, code);
   const ended = end(index, word, Why.None);
   setRunning(NONE);
   if (ended == 0) return Failure.State;
@@ -128,8 +134,13 @@ export function release(id: u32): i32 {
 /** Asks a task to end; if it waits, its wait ends. @returns 1 it waited, 0 it did not */
 export function cancel(id: u32): i32 {
   const index = indexOf(id);
-  if (find(id) == 0) return Failure.Stale;
-  taskAt(index).cancelled.store(1);
+  const wish = taskAt(min(index, TASKS - 1)).cancelled;
+  while (true) {
+    const seen = wish.load();
+    // Looked after the wish was read: what the exchange finds unchanged is not the wish for a later task.
+    if (find(id) == 0) return Failure.Stale;
+    if (seen == id || wish.cas(seen, id)) break;
+  }
   for (let round: u32 = 0; round < 64; round++) {
     // SYNC cancel: wished first, looked second; pairs with `cancel` in beginWait().
     const word = find(id);

@@ -14,7 +14,7 @@
  * by one who died is found again because the reaper counts up cell 0 of everything that is waited for.
  */
 import { charge, me, NONE, running, setRunning } from "./cpu";
-import { Failure, JOIN_CELLS, QUEUES, QueueKind, shared, State, TASKS, taskAt, WAIT_CELLS, WaitQueue, Why, wordAt } from "./layout";
+import { Asleep, cpuAt, Failure, JOIN_CELLS, QUEUES, QueueKind, shared, State, TASKS, taskAt, WAIT_CELLS, WaitQueue, Why, wordAt } from "./layout";
 import { addTimer } from "./timers";
 import { event, TraceEvent } from "./trace";
 import { wake } from "./wake";
@@ -120,7 +120,7 @@ export function beginWait(target: u64, deadline: u64, heedless: bool = false): i
   if (locate(target)) enlist(idOf(index, word));
   if (deadline != 0) addTimer(index, deadline);
   // SYNC cancel: announced first, looked second; pairs with `cancel` in cancel().
-  if (!heedless && task.cancelled.load() != 0) endAnnounced(index, announced, Why.Cancelled);
+  if (!heedless && task.cancelled.load() == idOf(index, word)) endAnnounced(index, announced, Why.Cancelled);
   return 0;
 }
 
@@ -166,6 +166,32 @@ export function letGoOfCpu(): i32 {
     }
   }
   return Failure.State;
+}
+
+/**
+ * The running task waits in its thread, which stands still meanwhile, at most for so many nanoseconds (negative: no limit).
+ *
+ * @returns 1: its wait has been ended, it goes on. 0: perhaps not; tell the time, serve the timers, and call again
+ */
+export function waitHere(limit: i64): i32 {
+  if (running == NONE) return Failure.State;
+  const own = cpuAt(me);
+  const seen = own.bell.load();
+  // SYNC park: asleep first, looked second; pairs with `park` in ring().
+  own.asleep.store(Asleep.Occupied);
+  let outcome: i32 = 0;
+  for (let round: u32 = 0; round < TASKS + 8; round++) {
+    const word = wordAt(running).load();
+    if (stateOf(word) != State.Blocking) outcome = Failure.State;
+    else if (whyOf(word) != Why.None) {
+      // Somebody who moves it to another queue may be faster.
+      if (takeBack(running, word) == 0) continue;
+      outcome = 1;
+    } else own.bell.wait(seen, limit);
+    break;
+  }
+  if (own.asleep.load() != Asleep.No) own.asleep.store(Asleep.No);
+  return outcome;
 }
 
 // ------------------------------------------------------------------ notifying
@@ -289,16 +315,20 @@ function settle(index: u32, id: u32, wait: u64): bool {
   return false;
 }
 
+/** The task that this one waits for by a join; 0: none. */
+export function joined(id: u32): u32 {
+  const word = find(id);
+  if (word == 0 || !waits(word)) return 0;
+  const target = targetOf(indexOf(id));
+  return (target & KIND) == EXIT ? <u32>target : 0;
+}
+
 /** Is `start` waiting, over any number of joins, for the task with this id? */
 export function leadsTo(start: u32, id: u32): bool {
   let at = start;
-  for (let step: u32 = 0; step < TASKS; step++) {
+  for (let step: u32 = 0; step < TASKS && at != 0; step++) {
     if (at == id) return true;
-    const word = find(at);
-    if (word == 0 || !waits(word)) return false;
-    const target = targetOf(indexOf(at));
-    if ((target & KIND) != EXIT) return false;
-    at = <u32>target;
+    at = joined(at);
   }
   return false;
 }
