@@ -1,6 +1,8 @@
 /** A function that has begun, or is about to, as a task of this thread; and what its own code can do about it. */
 import { Failure, type VschedApi, Why } from "../../generated/vsched/vsched.js";
 import { VdsoError } from "../errors.ts";
+import type { Loan } from "../ipc/heap.ts";
+import type { Payloads } from "./payload.ts";
 import { cancelled, type Task, type TaskContext } from "./task.ts";
 
 /** Announced: the running task has to wait. */
@@ -10,28 +12,27 @@ const WAIT = 2;
 export interface CoroutineHost {
   readonly api: VschedApi;
   readonly number: number;
+  readonly payloads: Payloads;
   /** Tells the image the time. @returns microseconds, of a clock that all threads share */
   tellTime(): number;
   /** A coroutine began (1) or ended (-1) to wait for what the scheduler knows nothing of. */
   countOutside(change: 1 | -1): void;
 }
 
+/** Hands over a value or error. @returns false: there is no room for it now. `now`: then make it an error */
+export type Deliver = (ok: boolean, value: unknown, now: boolean) => boolean;
+
 export class Coroutine implements TaskContext {
   readonly id: number;
   readonly run: (context: TaskContext) => unknown;
-  /** Hands over its value or error. */
-  readonly deliver: (ok: boolean, value: unknown) => void;
+  readonly deliver: Deliver;
   readonly #host: CoroutineHost;
   #resume: (() => void) | undefined;
   #outside = false;
   #abort: AbortController | undefined;
+  #loans: Loan[] | undefined;
 
-  constructor(
-    host: CoroutineHost,
-    id: number,
-    run: (context: TaskContext) => unknown,
-    deliver: (ok: boolean, value: unknown) => void,
-  ) {
+  constructor(host: CoroutineHost, id: number, run: (context: TaskContext) => unknown, deliver: Deliver) {
     this.#host = host;
     this.id = id;
     this.run = run;
@@ -85,6 +86,18 @@ export class Coroutine implements TaskContext {
   get signal(): AbortSignal {
     this.#abort ??= new AbortController();
     return this.#abort.signal;
+  }
+
+  loan(bytes: number): Loan {
+    const loan = this.#host.payloads.loan(bytes);
+    this.#loans ??= [];
+    this.#loans.push(loan);
+    return loan;
+  }
+
+  /** It has ended: what it borrowed and neither released nor returned goes back. */
+  releaseLoans(): void {
+    if (this.#loans) for (const loan of this.#loans) loan[Symbol.dispose]();
   }
 
   shouldYield(): boolean {

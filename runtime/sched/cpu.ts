@@ -8,22 +8,27 @@
  *
  * Portable tasks are exported functions of modules; whichever CPU takes one imports the module (once) and calls the function.
  */
-import { DATA_BYTES, Failure, type VschedApi, Why } from "../../generated/vsched/vsched.js";
+import { Failure, type VschedApi, Why } from "../../generated/vsched/vsched.js";
 import { VdsoError } from "../errors.ts";
+import type { Heap } from "../ipc/heap.ts";
 import { vvarOf } from "../loader/attach.ts";
-import { Reader, Writer } from "./codec.ts";
 import { Coroutine, type CoroutineHost } from "./coroutine.ts";
+import { type Packed, Payloads } from "./payload.ts";
 import { cancelled, Task, type TaskContext, type TaskOptions } from "./task.ts";
 import { hold, nextTurn } from "./turn.ts";
 
 const COROUTINE = 1;
 const PORTABLE = 2;
-const ANYWHERE = 0xffffffff;
+/** On every general CPU. */
+export const ANYWHERE = 0xffffffff;
 /** Exit codes of portable tasks: their bytes hold a value, or an error. */
 const RETURNED = 0;
 const THREW = 1;
 /** Microtasks that a coroutine may take to get to its next wait before a turn of the event loop is spent on finding out. */
 const SETTLE_MICROTASKS = 4;
+/** How long a task with a result waits until others have given back enough of the heap, and how often it looks. */
+const ROOM_WAIT_MS = 30_000;
+const ROOM_NAP_MS = 20;
 
 export interface CpuOptions {
   /** Does it take any task, or only those that were spawned here? */
@@ -34,6 +39,13 @@ export interface CpuOptions {
   readonly sliceMs: number;
   /** How long to look for work before sleeping. */
   readonly spinUs: number;
+  /** For what does not fit into a task. */
+  readonly heap?: Heap | undefined;
+}
+
+/** What is done when a portable task has ended. */
+export interface Outcome {
+  settle(ok: boolean, value: unknown, id: number): void;
 }
 
 type Callable = (...args: unknown[]) => unknown;
@@ -42,13 +54,12 @@ export class Cpu implements CoroutineHost {
   readonly api: VschedApi;
   readonly number: number;
   readonly #options: CpuOptions;
-  readonly #writer: Writer;
-  readonly #reader: Reader;
+  readonly payloads: Payloads;
   readonly #bell: Int32Array;
   /** Functions that have begun, or will begin, in this thread. */
   readonly #coroutines = new Map<number, Coroutine>();
   /** Portable tasks of this thread that have not ended, wherever they run. */
-  readonly #handles = new Map<number, Task>();
+  readonly #handles = new Map<number, Outcome>();
   readonly #functions: (Callable | undefined)[] = [];
   readonly #names = new Map<string, number>();
   #outside = 0;
@@ -60,15 +71,13 @@ export class Cpu implements CoroutineHost {
   constructor(api: VschedApi, options: CpuOptions) {
     this.api = api;
     this.#options = options;
-    const vvar = vvarOf(api);
-    this.#writer = new Writer(vvar, DATA_BYTES);
-    this.#reader = new Reader(vvar, DATA_BYTES);
     this.tellTime();
     this.number = api.startCpu(options.general);
     if (this.number < 0) {
       throw new VdsoError("ERR_VDSO_CPU_LIMIT", "expected room for one more CPU, found that all are taken");
     }
-    this.#bell = new Int32Array(vvar, api.bellAddress(), 1);
+    this.payloads = new Payloads(api, api.cpuStats(this.number).pid, options.heap);
+    this.#bell = new Int32Array(vvarOf(api), api.bellAddress(), 1);
   }
 
   /** Tasks of this thread that have not ended. */
@@ -102,7 +111,7 @@ export class Cpu implements CoroutineHost {
     // As unsigned: CPU 31 has the sign bit.
     const id = started(api.create(COROUTINE, 0, priority, (1 << this.number) >>> 0, true, true), priority);
     const task = new Task<T>(api, id);
-    this.#coroutines.set(id, new Coroutine(this, id, run, (ok, value) => task.settle(ok, value)));
+    this.#coroutines.set(id, new Coroutine(this, id, run, settleBy(task)));
     started(api.start(id), priority);
     this.#watch(signal, task);
     return task;
@@ -111,30 +120,52 @@ export class Cpu implements CoroutineHost {
   /**
    * Makes a task that any CPU may run.
    *
-   * @throws VdsoError `ERR_VDSO_TOO_LARGE`, `ERR_VDSO_SERIALIZE` - the arguments cannot be sent.
-   * @throws VdsoError `ERR_VDSO_TASK_LIMIT`, `ERR_VDSO_ARGUMENT` - as for {@link spawn}.
-   * @throws VdsoError `ERR_VDSO_NO_CPU` - no CPU that takes any task is running.
+   * @throws VdsoError - as {@link Cpu.launch}
    */
   submit<T>(url: string, name: string, args: readonly unknown[], { priority = 0, signal }: TaskOptions = {}): Task<T> {
     signal?.throwIfAborted();
-    const { api } = this;
-    const entry = this.#nameNumber(`${url}#${name}`);
-    const id = started(api.create(PORTABLE, entry, priority, ANYWHERE, false, false, true), priority);
+    const id = this.launch(this.entryFor(url, name), args, priority, ANYWHERE, {
+      settle: (ok, value) => task.settle(ok, value),
+    });
+    const task = new Task<T>(this.api, id);
+    this.#watch(signal, task);
+    return task;
+  }
+
+  /**
+   * Makes a task of a function that {@link entryFor} has a number of.
+   *
+   * @param affinity - bit n: may run on CPU n; {@link ANYWHERE}
+   * @param outcome - hears of its end, never before this returns
+   * @returns its id
+   * @throws VdsoError `ERR_VDSO_NOT_CLONABLE`, `ERR_VDSO_TOO_LARGE`, `ERR_VDSO_HEAP_SIZE`, `ERR_VDSO_OUT_OF_MEMORY` - the arguments cannot be sent.
+   * @throws VdsoError `ERR_VDSO_TASK_LIMIT`, `ERR_VDSO_ARGUMENT` - as for {@link spawn}.
+   * @throws VdsoError `ERR_VDSO_NO_CPU` - no CPU that the affinity names is running.
+   */
+  launch(
+    entry: number,
+    args: readonly unknown[] | Packed,
+    priority: number,
+    affinity: number,
+    outcome: Outcome,
+  ): number {
+    const { api, payloads } = this;
+    const id = started(api.create(PORTABLE, entry, priority, affinity, false, false, true), priority);
     try {
-      api.setDataBytes(id, this.#writer.write(api.dataAddress(id), args));
+      payloads.putArguments(id, args);
     } catch (error) {
       api.release(id);
       throw error;
     }
-    const task = new Task<T>(api, id);
-    this.#handles.set(id, task);
-    const outcome = api.start(id);
-    if (outcome < 0) {
+    this.#handles.set(id, outcome);
+    const begun = api.start(id);
+    if (begun < 0) {
       this.#handles.delete(id);
-      started(outcome, priority);
+      payloads.freeArguments(id);
+      api.release(id);
+      started(begun, priority);
     }
-    this.#watch(signal, task);
-    return task;
+    return id;
   }
 
   #watch(signal: AbortSignal | undefined, task: Task): void {
@@ -144,7 +175,9 @@ export class Cpu implements CoroutineHost {
     void task.result.catch(() => undefined).finally(() => signal.removeEventListener("abort", cancel));
   }
 
-  #nameNumber(text: string): number {
+  /** A number for an exported function of a module. @throws VdsoError `ERR_VDSO_NAME` - too long, or too many. */
+  entryFor(url: string, name: string): number {
+    const text = `${url}#${name}`;
     let number = this.#names.get(text);
     if (number === undefined) {
       number = this.api.nameNumber(text);
@@ -242,26 +275,35 @@ export class Cpu implements CoroutineHost {
     return false;
   }
 
+  /** Frees what a process that ended had sent without a task that names it. */
+  discardFrom(pid: number): void {
+    // Tasks that it had finished come first: they name what it had sent.
+    this.#takeFinished();
+    this.payloads.heap?.discardFrom(pid);
+  }
+
   /** Settles the handles of portable tasks that have ended. */
   #takeFinished(): void {
     const { api } = this;
     for (let id = api.takeFinished(); id !== 0; id = api.takeFinished()) {
-      const task = this.#handles.get(id);
-      if (task === undefined) continue;
+      const outcome = this.#handles.get(id);
+      if (outcome === undefined) continue;
       this.#handles.delete(id);
       const why = api.whyEnded(id);
-      if (why !== Why.None) task.settle(false, ended(id, why));
+      let ok = false;
+      let value: unknown;
+      if (why !== Why.None) value = ended(id, why);
       else {
-        let ok = api.exitCode(id) === RETURNED;
-        let value: unknown;
+        ok = api.exitCode(id) === RETURNED;
         try {
-          value = this.#reader.read(api.dataAddress(id), api.dataBytes(id));
+          value = this.payloads.takeResult(id);
         } catch (error) {
           ok = false;
           value = error;
         }
-        task.settle(ok, value);
       }
+      this.payloads.freeArguments(id);
+      outcome.settle(ok, value, id);
       api.release(id);
     }
     this.#tellEnd();
@@ -311,13 +353,21 @@ export class Cpu implements CoroutineHost {
     if (coroutine.isRunning) coroutine.leave();
   }
 
-  #end(coroutine: Coroutine, ok: boolean, value: unknown): void {
+  #end(coroutine: Coroutine, ok: boolean, value: unknown, waitedMs = 0): void {
     if (!coroutine.isRunning) {
-      void coroutine.enter().then(() => this.#end(coroutine, ok, value));
+      void coroutine.enter().then(() => this.#end(coroutine, ok, value, waitedMs));
+      return;
+    }
+    if (!coroutine.deliver(ok, value, waitedMs >= ROOM_WAIT_MS)) {
+      const ms = Math.min(waitedMs + 1, ROOM_NAP_MS);
+      coroutine.sleep(ms).then(
+        () => this.#end(coroutine, ok, value, waitedMs + ms),
+        (error: unknown) => this.#end(coroutine, false, error, waitedMs),
+      );
       return;
     }
     this.#coroutines.delete(coroutine.id);
-    coroutine.deliver(ok, value);
+    coroutine.releaseLoans();
     this.#tellEnd();
     // A portable task exits when its answer is written.
     if (coroutine.isRunning) this.api.exit(ok ? RETURNED : THREW);
@@ -348,20 +398,20 @@ export class Cpu implements CoroutineHost {
       }
       this.#functions[entry] = found as Callable;
     } catch (error) {
-      this.#answer(id, false, error);
-      this.api.exit(THREW);
+      this.#answer(id, false, error, true);
       return;
     }
     await this.#call(id, this.#functions[entry]!);
   }
 
   #call(id: number, run: Callable): Promise<void> | undefined {
-    const { api } = this;
+    const { api, payloads } = this;
+    payloads.stampBegin(id, this.tellTime());
     const coroutine = new Coroutine(
       this,
       id,
-      (context) => run(...(this.#reader.read(api.dataAddress(id), api.dataBytes(id)) as unknown[]), context),
-      (ok, value) => this.#answer(id, ok, value),
+      (context) => run(...payloads.takeArguments(id), context),
+      (ok, value, now) => this.#answer(id, ok, value, now),
     );
     this.#coroutines.set(id, coroutine);
     // From its first wait on it has state in this thread, and may not go on elsewhere.
@@ -369,29 +419,51 @@ export class Cpu implements CoroutineHost {
     return this.#begin(coroutine);
   }
 
-  /** Writes a portable task's result where its spawner reads it. What cannot be sent becomes an error that can. */
-  #answer(id: number, ok: boolean, value: unknown): void {
-    const { api } = this;
-    if (this.#finish(id, ok, value)) return;
-    const error = ok
-      ? new VdsoError("ERR_VDSO_TOO_LARGE", `the result does not fit into ${DATA_BYTES} bytes, or cannot be sent`)
-      : value;
-    if (this.#finish(id, false, shortened(error, 150, 200)) || this.#finish(id, false, shortened(error, 50, 0))) return;
-    api.setDataBytes(id, 0);
-    api.exit(THREW);
-  }
-
-  /** @returns false: the value cannot be sent */
-  #finish(id: number, ok: boolean, value: unknown): boolean {
-    const { api } = this;
-    try {
-      api.setDataBytes(id, this.#writer.write(api.dataAddress(id), value));
-    } catch {
-      return false;
+  /**
+   * Writes a portable task's result where its spawner reads it, and ends the task. What cannot be sent becomes an error that can.
+   *
+   * @param now - a result for which there is no room now is an error, too
+   * @returns false: there is no room now
+   */
+  #answer(id: number, ok: boolean, value: unknown, now: boolean): boolean {
+    const { api, payloads } = this;
+    const us = this.tellTime();
+    const error = this.#put(id, value, us);
+    if (error === undefined) {
+      api.exit(ok ? RETURNED : THREW);
+      return true;
     }
-    api.exit(ok ? RETURNED : THREW);
+    if (!now && isTemporary(error)) return false;
+    const told = ok ? error : value;
+    if (this.#put(id, shortened(told, 150, 200), us) && this.#put(id, shortened(told, 50, 0), us)) {
+      payloads.putNothing(id, us);
+    }
+    api.exit(THREW);
     return true;
   }
+
+  /** @returns why the value cannot be sent */
+  #put(id: number, value: unknown, us: number): unknown {
+    try {
+      this.payloads.putResult(id, value, us);
+      return undefined;
+    } catch (error) {
+      return error;
+    }
+  }
+}
+
+function settleBy(task: Task): (ok: boolean, value: unknown) => true {
+  return (ok, value) => {
+    task.settle(ok, value);
+    return true;
+  };
+}
+
+/** May it be better later? */
+function isTemporary(error: unknown): boolean {
+  const { code } = error as VdsoError;
+  return code === "ERR_VDSO_OUT_OF_MEMORY" || code === "ERR_VDSO_HEAP_BUSY";
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

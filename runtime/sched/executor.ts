@@ -1,12 +1,15 @@
 /** What runs in the processes that a {@link Scheduler} starts: one CPU that takes any task. */
+import vheap from "../../generated/vheap/vheap.js";
 import vsched from "../../generated/vsched/vsched.js";
+import { Heap } from "../ipc/heap.ts";
 import { attach, current } from "../process/index.ts";
 import { Cpu } from "./cpu.ts";
-import type { ExecutorData } from "./scheduler.ts";
+import type { ExecutorData } from "./executors.ts";
 
 // While the module loads: whoever started the process may rely on the CPU when it is there.
-const { sliceMs, spinUs } = current().data as ExecutorData;
-const cpu = new Cpu(attach(vsched), { general: true, blocking: true, sliceMs, spinUs });
+const { sliceMs, spinUs, withHeap } = current().data as ExecutorData;
+const heap = withHeap ? new Heap(attach(vheap)) : undefined;
+const cpu = new Cpu(attach(vsched), { general: true, blocking: true, sliceMs, spinUs, heap });
 
 export default async function main(): Promise<void> {
   current().onShutdown(() => cpu.stop());

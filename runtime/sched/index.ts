@@ -12,5 +12,6 @@
  * ```
  */
 export { default as vsched, Policy, TraceEvent } from "../../generated/vsched/vsched.js";
-export { type Portable, Scheduler, type SchedulerKernel, type SchedulerOptions } from "./scheduler.ts";
+export type { SchedulerKernel } from "./executors.ts";
+export { type Portable, Scheduler, type SchedulerOptions } from "./scheduler.ts";
 export type { Task, TaskContext, TaskOptions } from "./task.ts";

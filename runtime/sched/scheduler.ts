@@ -20,26 +20,9 @@
  */
 import vsched, { CPUS, type CpuStats, Policy, type VschedApi } from "../../generated/vsched/vsched.js";
 import { VdsoError } from "../errors.ts";
-import type { VdsoLibrary } from "../image/library.ts";
 import { Cpu } from "./cpu.ts";
+import { Executors, heapOf, type SchedulerKernel } from "./executors.ts";
 import type { Task, TaskContext, TaskOptions } from "./task.ts";
-
-/** What of a kernel is used. */
-export interface SchedulerKernel {
-  attach<Api, Host>(library: VdsoLibrary<Api, Host>): Api;
-  spawn(url: URL, options: { readonly name: string; readonly data: ExecutorData }): Promise<ExecutorProcess>;
-  kill(pid: number): Promise<unknown>;
-}
-interface ExecutorProcess {
-  readonly pid: number;
-  readonly exited: Promise<unknown>;
-}
-
-/** What an executor is told. */
-export interface ExecutorData {
-  readonly sliceMs: number;
-  readonly spinUs: number;
-}
 
 export interface SchedulerOptions {
   /** Executor processes. Default: one for each core but this thread's, at least one. */
@@ -66,26 +49,32 @@ export type Portable<Module> = {
 };
 type WithoutContext<Args extends unknown[]> = Args extends [...infer Rest, TaskContext] ? Rest : Args;
 
-const executor = new URL(`./executor${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
-
 export class Scheduler implements AsyncDisposable {
-  readonly #kernel: SchedulerKernel;
   readonly #cpu: Cpu;
-  readonly #data: ExecutorData;
-  readonly #executors = new Set<ExecutorProcess>();
+  readonly #executors: Executors;
   readonly #running: Promise<void>;
   #closing = false;
-  #started = 0;
 
-  private constructor(kernel: SchedulerKernel, cpu: Cpu, data: ExecutorData) {
-    this.#kernel = kernel;
+  private constructor(kernel: SchedulerKernel, cpu: Cpu, sliceMs: number, spinUs: number) {
     this.#cpu = cpu;
-    this.#data = data;
+    const { heap } = cpu.payloads;
+    this.#executors = new Executors(
+      kernel,
+      cpu.api,
+      { sliceMs, spinUs, withHeap: heap !== undefined },
+      {},
+      ({ pid }) => {
+        cpu.discardFrom(pid);
+        // Not awaited by anybody: a kernel that shuts down refuses, and then nothing is left to run.
+        if (!this.#closing) this.#executors.start().catch(() => undefined);
+      },
+    );
     this.#running = cpu.run();
   }
 
   /**
-   * Starts executors, and makes this thread a CPU for its own coroutines. The kernel has to be booted with the image `vsched`. An
+   * Starts executors, and makes this thread a CPU for its own coroutines. The kernel has to be booted with the image `vsched`, and
+   * with `vheap` for values that are larger than a task. An
    * executor that dies is replaced; the tasks that it ran fail with `ERR_VDSO_TASK_KILLED`, the others are taken over.
    *
    * @throws VdsoError `ERR_VDSO_SCHED_STARTED` - this kernel has a scheduler already.
@@ -108,10 +97,10 @@ export class Scheduler implements AsyncDisposable {
     if (!api.configure(policy, sliceTicks, granularityUs)) {
       throw new VdsoError("ERR_VDSO_SCHED_STARTED", "start: expected a kernel without a scheduler, found one");
     }
-    const cpu = new Cpu(api, { general: false, blocking: false, sliceMs, spinUs });
-    const scheduler = new Scheduler(kernel, cpu, { sliceMs, spinUs });
+    const cpu = new Cpu(api, { general: false, blocking: false, sliceMs, spinUs, heap: heapOf(kernel) });
+    const scheduler = new Scheduler(kernel, cpu, sliceMs, spinUs);
     try {
-      await Promise.all(Array.from({ length: cpus }, () => scheduler.#startExecutor()));
+      await Promise.all(Array.from({ length: cpus }, () => scheduler.#executors.start()));
     } catch (error) {
       await scheduler.#end();
       throw error;
@@ -131,8 +120,8 @@ export class Scheduler implements AsyncDisposable {
   }
 
   /**
-   * Runs an exported function of a module on some CPU. Arguments, and later the result, are copied, and have to fit into the task: see the
-   * image's `DATA_BYTES`. For errors see {@link Cpu.submit}; the result's promise rejects with `ERR_VDSO_NO_EXPORT` or the module's
+   * Runs an exported function of a module on some CPU. Arguments, and later the result, are copied; with the image `vheap` in the kernel they may
+   * be of any size, otherwise they have to fit into the task: see the image's `DATA_BYTES`. For errors see {@link Cpu.submit}; the result's promise rejects with `ERR_VDSO_NO_EXPORT` or the module's
    * own error when it cannot be loaded.
    */
   submit<T = unknown>(url: string | URL, name: string, args: readonly unknown[] = [], options?: TaskOptions): Task<T> {
@@ -180,19 +169,9 @@ export class Scheduler implements AsyncDisposable {
 
   async #end(): Promise<void> {
     this.#closing = true;
-    await Promise.all([...this.#executors].map(({ pid }) => this.#kernel.kill(pid).catch(() => undefined)));
+    await this.#executors.killAll();
     this.#cpu.stop();
     await this.#running;
-  }
-
-  async #startExecutor(): Promise<void> {
-    const child = await this.#kernel.spawn(executor, { name: `cpu-${++this.#started}`, data: this.#data });
-    this.#executors.add(child);
-    void child.exited.then(() => {
-      this.#executors.delete(child);
-      // Not awaited by anybody: a kernel that shuts down refuses, and then nothing is left to run.
-      if (!this.#closing) this.#startExecutor().catch(() => undefined);
-    });
   }
 
   #refuseWhenClosing(): void {

@@ -1,6 +1,7 @@
 /** A task, from the two sides of it: the handle of who spawned it, and the context of its own code. */
 import type { VschedApi } from "../../generated/vsched/vsched.js";
 import { VdsoError } from "../errors.ts";
+import type { Loan } from "../ipc/heap.ts";
 
 /** What a task can be given. */
 export interface TaskOptions {
@@ -58,6 +59,11 @@ export interface TaskContext {
   readonly id: number;
   /** Fires when the task is cancelled, at its next wait or yield. */
   readonly signal: AbortSignal;
+  /**
+   * A buffer of the shared heap. As part of the task's result it is handed over without a copy: whoever gets the result has to release it.
+   * Otherwise it goes back when the task has ended. For errors see `Heap.loan`.
+   */
+  loan(bytes: number): Loan;
   /** Should it yield now, by the scheduler's policy? For loops: `if (task.shouldYield()) await task.yieldNow()`. */
   shouldYield(): boolean;
   /** Lets others run. */

@@ -10,10 +10,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   platform: [],
   loader: ["image", "platform"],
   ipc: ["loader", "image", "platform", "generated"],
-  // Its executors are processes; nothing in process needs the scheduler.
-  sched: ["process", "loader", "image", "platform", "generated"],
+  // Its executors are processes, and a pool may boot a kernel; nothing in either needs the scheduler.
+  sched: ["kernel", "process", "ipc", "loader", "image", "platform", "generated"],
   syscall: ["loader", "image", "platform", "generated"],
-  kernel: ["loader", "image", "platform", "ipc", "sched", "syscall", "generated"],
+  kernel: ["loader", "image", "platform", "ipc", "syscall", "generated"],
   process: ["loader", "image", "platform", "ipc", "syscall", "generated"],
   build: ["image"],
   check: ["image"],

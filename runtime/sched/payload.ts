@@ -1,0 +1,377 @@
+/**
+ * Values in a task's bytes: arguments on the way in, a result or an error on the way out.
+ *
+ * ```
+ * 0 form u8   1 scalars u8   2 loans u16   4 length u32   8 time at which it began, f64, us   16 pid of its creator; time at which it ended   24 content
+ * Scalars   what numbers, booleans, null and undefined are, a byte each; then the numbers, 8 bytes each, from the next multiple of 8 on
+ * Value     what the codec made of it; then of each loan 8 bytes handle, 8 bytes length
+ * Lent      8 bytes handle (of arguments: offset in the heap) of a buffer that holds the same
+ * ```
+ * What does not fit lies in the shared heap. A buffer of arguments stays its sender's, who has it until the task has ended; the task reads it where it
+ * is. A buffer of a result is handed over to whoever gets the result.
+ */
+import { HEAP_BYTES } from "../../generated/vheap/vheap.js";
+import { DATA_BYTES, type VschedApi } from "../../generated/vsched/vsched.js";
+import { VdsoError } from "../errors.ts";
+import { structured } from "../ipc/codec.ts";
+import { type Heap, Loan } from "../ipc/heap.ts";
+import { vvarOf } from "../loader/attach.ts";
+
+const Form = { Nothing: 0, Scalars: 1, Value: 2, Lent: 3 } as const;
+const Scalar = { Undefined: 0, Null: 1, False: 2, True: 3, Number: 4 } as const;
+
+const BEGAN = 8;
+const CREATOR = 16;
+const ENDED = 16;
+const CONTENT = 24;
+const INLINE_BYTES = DATA_BYTES - CONTENT;
+const LOAN_BYTES = 16;
+/** More of them are left to the codec. */
+const MAX_SCALARS = 8;
+const FIRST_NUMBER = CONTENT + MAX_SCALARS;
+
+/** Arguments that wait for room, in a form that later changes of the values do not reach. */
+export interface Packed {
+  readonly scalars: readonly unknown[] | undefined;
+  readonly bytes: Uint8Array;
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+/** How values get into the tasks of an image and out again, for one process. */
+export class Payloads {
+  readonly heap: Heap | undefined;
+  readonly #api: VschedApi;
+  readonly #pid: number;
+  readonly #bytes: Uint8Array<SharedArrayBuffer>;
+  readonly #words: Uint32Array<SharedArrayBuffer>;
+  readonly #floats: Float64Array<SharedArrayBuffer>;
+  /** Buffers of arguments, by task. */
+  readonly #lent = new Map<number, Loan>();
+  #lentBytes = 0;
+
+  /** Without a heap, values have to fit into a task. */
+  constructor(api: VschedApi, pid: number, heap: Heap | undefined) {
+    this.#api = api;
+    this.#pid = pid;
+    this.heap = heap;
+    const vvar = vvarOf(api);
+    this.#bytes = new Uint8Array(vvar);
+    this.#words = new Uint32Array(vvar);
+    this.#floats = new Float64Array(vvar);
+  }
+
+  /** Bytes of the heap that arguments of this process's tasks take. */
+  get lentBytes(): number {
+    return this.#lentBytes;
+  }
+
+  /** @throws VdsoError `ERR_VDSO_TOO_LARGE` - there is no heap. For other errors see {@link Heap.loan}. */
+  loan(bytes: number): Loan {
+    return this.#heapFor("loan", bytes).loan(bytes);
+  }
+
+  // ------------------------------------------------------------------ arguments
+
+  /**
+   * Encodes arguments that cannot be sent yet.
+   *
+   * @throws VdsoError `ERR_VDSO_NOT_CLONABLE` - names the path to what cannot be sent.
+   */
+  pack(args: readonly unknown[]): Packed {
+    if (args.length <= MAX_SCALARS && args.every(isScalar)) return { scalars: [...args], bytes: NO_BYTES };
+    return { scalars: undefined, bytes: encode(args, "arguments", borrowed).slice() };
+  }
+
+  /**
+   * Writes a task's arguments, before its start.
+   *
+   * @throws VdsoError `ERR_VDSO_NOT_CLONABLE` - names the path to what cannot be sent.
+   * @throws VdsoError `ERR_VDSO_TOO_LARGE` - they do not fit into a task, and there is no heap.
+   * @throws VdsoError `ERR_VDSO_OUT_OF_MEMORY`, `ERR_VDSO_HEAP_BUSY` - not now. Arguments take at most half of the heap together, so that there is room
+   * for results.
+   * @throws VdsoError `ERR_VDSO_HEAP_SIZE` - they are larger than the heap.
+   */
+  putArguments(id: number, args: readonly unknown[] | Packed): void {
+    const at = this.#api.dataAddress(id);
+    this.#floats[(at + BEGAN) >>> 3] = 0;
+    this.#floats[(at + CREATOR) >>> 3] = this.#pid;
+    const packed = "bytes" in args ? args : undefined;
+    const scalars = packed ? packed.scalars : (args as readonly unknown[]);
+    if (scalars && this.#putScalars(at, scalars)) return;
+    const bytes = packed?.bytes ?? encode(args, "arguments", borrowed);
+    if (bytes.length <= INLINE_BYTES) this.#putInline(at, bytes);
+    else {
+      const heap = this.#heapFor("arguments", bytes.length);
+      this.#refuseMoreThanHalf(bytes.length);
+      const loan = heap.loan(bytes.length);
+      loan.bytes.set(bytes);
+      this.#lent.set(id, loan);
+      this.#lentBytes += bytes.length;
+      this.#putLent(at, loan.bytes.byteOffset, bytes.length, 0);
+    }
+  }
+
+  /** Reads the arguments of a task that begins here. Loans become views of the sender's memory. */
+  takeArguments(id: number): unknown[] {
+    const at = this.#api.dataAddress(id);
+    switch (this.#bytes[at]) {
+      case Form.Scalars:
+        return this.#takeScalars(at);
+      case Form.Value:
+        return structured.decode(this.#inline(at), (token) => this.#borrow(token)) as unknown[];
+      case Form.Lent: {
+        const lent = this.#view(this.#floats[(at + CONTENT) >>> 3]!, this.#words[(at + 4) >>> 2]!);
+        // A copy: what was checked has to be what is used.
+        return structured.decode(new Uint8Array(lent), (token) => this.#borrow(token)) as unknown[];
+      }
+      default:
+        throw damaged();
+    }
+  }
+
+  /** The task has ended: its arguments are not needed any more. */
+  freeArguments(id: number): void {
+    if (this.#lent.size === 0) return;
+    const loan = this.#lent.get(id);
+    if (!loan) return;
+    this.#lent.delete(id);
+    this.#lentBytes -= loan.length;
+    loan.release();
+  }
+
+  // ------------------------------------------------------------------ results
+
+  /** Notes when a task began. */
+  stampBegin(id: number, us: number): void {
+    this.#floats[(this.#api.dataAddress(id) + BEGAN) >>> 3] = us;
+  }
+
+  /** Notes when a task ended, and what became of it. Loans in the value are handed over. @throws as {@link putArguments} */
+  putResult(id: number, value: unknown, us: number): void {
+    const at = this.#api.dataAddress(id);
+    const receiver = this.#floats[(at + CREATOR) >>> 3]!;
+    if (isScalar(value)) this.#putScalar(at, value);
+    else {
+      const loans: Loan[] = [];
+      const replace = (object: object): unknown => (object instanceof Loan ? loans.push(object) - 1 : undefined);
+      const bytes = encode(value, "result", replace);
+      if (loans.length === 0 && bytes.length <= INLINE_BYTES) this.#putInline(at, bytes);
+      else this.#sendLoan(at, bytes, loans, receiver);
+    }
+    this.#floats[(at + ENDED) >>> 3] = us;
+  }
+
+  /** Writes that there is no value. */
+  putNothing(id: number, us: number): void {
+    const at = this.#api.dataAddress(id);
+    this.#bytes[at] = Form.Nothing;
+    this.#floats[(at + ENDED) >>> 3] = us;
+  }
+
+  /** Reads what became of a task that has exited. @throws VdsoError `ERR_VDSO_GARBAGE` - these are not bytes of a value. */
+  takeResult(id: number): unknown {
+    const at = this.#api.dataAddress(id);
+    switch (this.#bytes[at]) {
+      case Form.Nothing:
+        return undefined;
+      case Form.Scalars:
+        return this.#takeScalars(at)[0];
+      case Form.Value:
+        return structured.decode(this.#inline(at));
+      case Form.Lent:
+        return this.#receiveLoan(at);
+      default:
+        throw damaged();
+    }
+  }
+
+  /** When a task that has exited began (0: it has not), and when it ended, in microseconds of the shared clock. */
+  beganAt(id: number): number {
+    return this.#floats[(this.#api.dataAddress(id) + BEGAN) >>> 3]!;
+  }
+  endedAt(id: number): number {
+    return this.#floats[(this.#api.dataAddress(id) + ENDED) >>> 3]!;
+  }
+
+  // ------------------------------------------------------------------ inline
+
+  /** @returns false: not all of them are scalars */
+  #putScalars(at: number, values: readonly unknown[]): boolean {
+    const { length } = values;
+    if (length > MAX_SCALARS) return false;
+    for (let n = 0; n < length; n++) if (!this.#scalarAt(at, n, values[n])) return false;
+    this.#bytes[at] = Form.Scalars;
+    this.#bytes[at + 1] = length;
+    return true;
+  }
+
+  #putScalar(at: number, value: unknown): void {
+    this.#scalarAt(at, 0, value);
+    this.#bytes[at] = Form.Scalars;
+    this.#bytes[at + 1] = 1;
+  }
+
+  #scalarAt(at: number, n: number, value: unknown): boolean {
+    let kind: number;
+    if (typeof value === "number") {
+      this.#floats[((at + FIRST_NUMBER) >>> 3) + n] = value;
+      kind = Scalar.Number;
+    } else if (value === undefined) kind = Scalar.Undefined;
+    else if (value === null) kind = Scalar.Null;
+    else if (typeof value === "boolean") kind = value ? Scalar.True : Scalar.False;
+    else return false;
+    this.#bytes[at + CONTENT + n] = kind;
+    return true;
+  }
+
+  #takeScalars(at: number): unknown[] {
+    const count = Math.min(this.#bytes[at + 1]!, MAX_SCALARS);
+    const values: unknown[] = [];
+    for (let n = 0; n < count; n++) {
+      switch (this.#bytes[at + CONTENT + n]) {
+        case Scalar.Number:
+          values.push(this.#floats[((at + FIRST_NUMBER) >>> 3) + n]);
+          break;
+        case Scalar.Null:
+          values.push(null);
+          break;
+        case Scalar.True:
+          values.push(true);
+          break;
+        case Scalar.False:
+          values.push(false);
+          break;
+        default:
+          values.push(undefined);
+      }
+    }
+    return values;
+  }
+
+  #putInline(at: number, bytes: Uint8Array): void {
+    this.#bytes[at] = Form.Value;
+    this.#words[(at + 4) >>> 2] = bytes.length;
+    this.#bytes.set(bytes, at + CONTENT);
+  }
+
+  #inline(at: number): Uint8Array {
+    const length = Math.min(this.#words[(at + 4) >>> 2]!, INLINE_BYTES);
+    return this.#bytes.slice(at + CONTENT, at + CONTENT + length);
+  }
+
+  // ------------------------------------------------------------------ in the heap
+
+  #putLent(at: number, where: number, length: number, loans: number): void {
+    this.#bytes[at] = Form.Lent;
+    this.#bytes[at + 2] = loans & 0xff;
+    this.#bytes[at + 3] = loans >> 8;
+    this.#words[(at + 4) >>> 2] = length;
+    this.#floats[(at + CONTENT) >>> 3] = where;
+  }
+
+  /** A result in a buffer of the heap, with the buffers that are part of it. Nothing was handed over when this throws. */
+  #sendLoan(at: number, bytes: Uint8Array, loans: readonly Loan[], receiver: number): void {
+    if (loans.length > 0xffff) throw new VdsoError("ERR_VDSO_TOO_LARGE", `result: expected at most 65535 loans`);
+    const table = (bytes.length + 7) & ~7;
+    const heap = this.#heapFor("result", bytes.length);
+    const own = heap.loan(table + loans.length * LOAN_BYTES);
+    own.bytes.set(bytes);
+    const view = new DataView(own.bytes.buffer, own.bytes.byteOffset, own.length);
+    const sent: Loan[] = [];
+    try {
+      for (const [n, loan] of loans.entries()) {
+        view.setFloat64(table + n * LOAN_BYTES, loan.transfer(receiver), true);
+        view.setFloat64(table + n * LOAN_BYTES + 8, loan.length, true);
+        sent.push(loan);
+      }
+      const { length } = own;
+      this.#putLent(at, own.transfer(receiver), bytes.length, loans.length);
+      this.#floats[(at + CONTENT + 8) >>> 3] = length;
+    } catch (error) {
+      for (const loan of sent) loan.takeBack();
+      own[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  #receiveLoan(at: number): unknown {
+    const { heap } = this;
+    if (!heap) throw damaged();
+    const handle = this.#floats[(at + CONTENT) >>> 3]!;
+    const total = this.#floats[(at + CONTENT + 8) >>> 3]!;
+    const length = this.#words[(at + 4) >>> 2]!;
+    const count = this.#bytes[at + 2]! | (this.#bytes[at + 3]! << 8);
+    using own = heap.accept(handle, total);
+    const table = (length + 7) & ~7;
+    if (table + count * LOAN_BYTES > total) throw damaged();
+    const copy = new Uint8Array(own.bytes);
+    const view = new DataView(copy.buffer);
+    const loans: Loan[] = [];
+    try {
+      for (let n = 0; n < count; n++) {
+        const start = table + n * LOAN_BYTES;
+        loans.push(heap.accept(view.getFloat64(start, true), view.getFloat64(start + 8, true)));
+      }
+      return structured.decode(copy.subarray(0, length), (token) => {
+        const loan = loans[token as number];
+        if (!loan) throw damaged();
+        return loan;
+      });
+    } catch (error) {
+      for (const loan of loans) loan[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  #heapFor(what: string, bytes: number): Heap {
+    if (this.heap) return this.heap;
+    throw new VdsoError(
+      "ERR_VDSO_TOO_LARGE",
+      `${what}: expected at most ${INLINE_BYTES} bytes, as long as the kernel has no image vheap, found ${bytes}`,
+    );
+  }
+
+  #refuseMoreThanHalf(bytes: number): void {
+    const limit = HEAP_BYTES / 2;
+    if (this.#lentBytes === 0 || this.#lentBytes + bytes <= limit) return;
+    throw new VdsoError(
+      "ERR_VDSO_OUT_OF_MEMORY",
+      `arguments: expected room for ${bytes} bytes, found that arguments of tasks take ${this.#lentBytes} of the ${limit} bytes that they may`,
+    );
+  }
+
+  #borrow(token: unknown): Uint8Array<SharedArrayBuffer> {
+    const [offset, length] = token as number[];
+    return this.#view(offset!, length!);
+  }
+
+  #view(offset: number, length: number): Uint8Array<SharedArrayBuffer> {
+    const { heap } = this;
+    const end = offset + length;
+    if (!heap || !Number.isInteger(offset) || offset < 0 || !(end <= heap.memory.length)) throw damaged();
+    return heap.memory.subarray(offset, end) as Uint8Array<SharedArrayBuffer>;
+  }
+}
+
+/** A loan among arguments: its receiver looks at the sender's memory. */
+function borrowed(value: object): unknown {
+  return value instanceof Loan ? [value.bytes.byteOffset, value.length] : undefined;
+}
+
+function encode(value: unknown, what: string, replace: (value: object) => unknown): Uint8Array {
+  try {
+    return structured.encode(value, replace);
+  } catch (error) {
+    if (!(error instanceof VdsoError) || error.code !== "ERR_VDSO_NOT_CLONABLE") throw error;
+    throw new VdsoError(error.code, error.message.replace(/^value/, what));
+  }
+}
+
+function isScalar(value: unknown): boolean {
+  return typeof value === "number" || value === undefined || value === null || value === true || value === false;
+}
+
+function damaged(): VdsoError {
+  return new VdsoError("ERR_VDSO_GARBAGE", "expected the bytes of a task's value, found others");
+}
