@@ -17,6 +17,9 @@ export interface CoroutineHost {
   tellTime(): number;
   /** A coroutine began (1) or ended (-1) to wait for what the scheduler knows nothing of. */
   countOutside(change: 1 | -1): void;
+  isRunning(coroutine: Coroutine): boolean;
+  /** The running coroutine has given up its CPU. */
+  released(): void;
 }
 
 /** Hands over a value or error. @returns false: there is no room for it now. `now`: then make it an error */
@@ -41,7 +44,7 @@ export class Coroutine implements TaskContext {
 
   /** Is it the running task? If not, its code goes on by itself, or not at all. */
   get isRunning(): boolean {
-    return this.#host.api.current() === this.id;
+    return this.#host.isRunning(this);
   }
 
   /** Has it begun? */
@@ -49,12 +52,17 @@ export class Coroutine implements TaskContext {
     return this.#resume !== undefined || this.#outside;
   }
 
-  /** Goes on, after it was picked. A cancelled one that waits for something else hears of that; its own promise will tell when it goes on. */
-  goOn(): void {
+  /**
+   * Goes on, after it was picked, mostly in a microtask.
+   *
+   * @returns false: it awaits something else, and only heard that it was cancelled
+   */
+  goOn(): boolean {
     const resume = this.#resume;
     this.#resume = undefined;
-    if (resume) resume();
-    else this.#heed();
+    this.#heed();
+    resume?.();
+    return resume !== undefined;
   }
 
   /** It has neither ended nor waited: it awaits something that the scheduler knows nothing of. */
@@ -70,17 +78,34 @@ export class Coroutine implements TaskContext {
   }
 
   /** Makes it the running task again, after its code went on by itself. */
-  enter(): Promise<void> {
+  async enter(): Promise<void> {
     if (this.#resume) {
       throw new VdsoError("ERR_VDSO_TASK_BUSY", `task ${this.id}: expected one wait at a time, found a second one`);
     }
+    if (this.#host.api.stateOfTask(this.id) < 0) {
+      throw new VdsoError(
+        "ERR_VDSO_STALE_HANDLE",
+        `task ${this.id}: expected one that goes on, found that it has ended`,
+      );
+    }
+    return new Promise((resolve) => this.reenter(resolve));
+  }
+
+  /** The same, but what it waits for by its context, and has not awaited, is given up. `resume` is called when it is picked. */
+  reenter(resume: () => void): void {
     if (this.#outside) {
       this.#outside = false;
       this.#host.countOutside(-1);
     }
-    const entered = this.#parked();
+    this.#resume = resume;
     this.#host.api.unblock(this.id, this.#host.number);
-    return entered;
+  }
+
+  /** Gives way; `resume` is called when it is picked again. */
+  giveWay(resume: () => void): void {
+    this.#resume = resume;
+    this.#host.api.yieldNow();
+    this.#host.released();
   }
 
   get signal(): AbortSignal {
@@ -105,12 +130,9 @@ export class Coroutine implements TaskContext {
     return this.isRunning && this.#host.api.tick();
   }
 
-  async yieldNow(): Promise<void> {
+  yieldNow(): Promise<void> {
     if (!this.isRunning) return this.enter();
-    const parked = this.#parked();
-    this.#host.api.yieldNow();
-    await parked;
-    this.#heed();
+    return new Promise((resolve) => this.giveWay(resolve));
   }
 
   async sleep(ms: number): Promise<void> {
@@ -119,10 +141,11 @@ export class Coroutine implements TaskContext {
   }
 
   async join<T>(task: Task<T>): Promise<T> {
-    if ((await this.wait((api) => api.join(task.id))) === Failure.Circle) {
+    // What has ended here need not be asked for.
+    if (!task.ended && (await this.wait((api) => api.join(task.id))) === Failure.Circle) {
       throw new VdsoError(
         "ERR_VDSO_CIRCLE",
-        `task ${this.id}: expected a task that does not wait for this one, found ${task.id}`,
+        `expected a task that does not wait for this one, found a circle: ${this.#circle(task.id)}`,
       );
     }
     return task.result;
@@ -135,12 +158,24 @@ export class Coroutine implements TaskContext {
       const outcome = call(api);
       if (outcome !== WAIT) return outcome;
       const parked = this.#parked();
-      if (api.block() === 0) await parked;
-      else this.#resume = undefined;
-      this.#heed();
-      if (api.whyOfTask(this.id) === Why.Cancelled) throw cancelled(this.id);
-      if (!again) return outcome;
+      if (api.block() === 0) {
+        this.#host.released();
+        await parked;
+      } else {
+        this.#resume = undefined;
+        this.#heed();
+      }
+      const why = api.whyOfTask(this.id);
+      if (why === Why.Cancelled) throw cancelled(this.id);
+      if (!again || why === Why.TimedOut) return outcome;
     }
+  }
+
+  /** Who waits for whom, from this task back to it. */
+  #circle(target: number): string {
+    const ids = [this.id, target];
+    for (let id = target; id !== this.id && id !== 0 && ids.length < 100; ids.push(id)) id = this.#host.api.joins(id);
+    return ids.join(" waits for ");
   }
 
   #parked(): Promise<void> {

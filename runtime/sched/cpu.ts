@@ -1,10 +1,13 @@
 /**
  * A CPU: takes tasks from the shared run queues and runs them in this thread.
  *
- * Coroutines are async functions of this thread. One runs until it waits by its context (`task.sleep`, `task.join`, ...), which parks it
- * in the scheduler. When it awaits something else, the scheduler notices in the next turn of the event loop that it has neither ended
- * nor waited, and treats it as blocked from outside; its code goes on when that promise resolves, and joins the queue again at its next call
- * to the context, or at its end.
+ * Coroutines are functions of this thread: plain, async, or generators. One runs until it waits by its context (`task.sleep`, `task.join`, ...),
+ * which parks it in the scheduler. When it awaits something else, the scheduler notices in the next turn of the event loop that it has neither
+ * ended nor waited, and treats it as blocked from outside; its code goes on when that promise resolves, and joins the queue again at its next
+ * call to the context, or at its end.
+ *
+ * The loop is not one async function: that would cost each task some turns of the microtask queue. It picks and steps tasks until one has begun of
+ * which only its promise tells whether it ends or waits; that one's end or wait, in a microtask, goes on with the loop.
  *
  * Portable tasks are exported functions of modules; whichever CPU takes one imports the module (once) and calls the function.
  */
@@ -13,8 +16,10 @@ import { VdsoError } from "../errors.ts";
 import type { Heap } from "../ipc/heap.ts";
 import { vvarOf } from "../loader/attach.ts";
 import { Coroutine, type CoroutineHost } from "./coroutine.ts";
+import { drive, isGenerator } from "./generator.ts";
 import { type Packed, Payloads } from "./payload.ts";
 import { cancelled, Task, type TaskContext, type TaskOptions } from "./task.ts";
+import { TaskTable } from "./task-table.ts";
 import { hold, nextTurn } from "./turn.ts";
 
 const COROUTINE = 1;
@@ -24,11 +29,12 @@ export const ANYWHERE = 0xffffffff;
 /** Exit codes of portable tasks: their bytes hold a value, or an error. */
 const RETURNED = 0;
 const THREW = 1;
-/** Microtasks that a coroutine may take to get to its next wait before a turn of the event loop is spent on finding out. */
-const SETTLE_MICROTASKS = 4;
 /** How long a task with a result waits until others have given back enough of the heap, and how often it looks. */
 const ROOM_WAIT_MS = 30_000;
 const ROOM_NAP_MS = 20;
+/** Tasks that are run between two looks for tasks of this thread that ended elsewhere. */
+const FINISHED_EVERY = 16;
+const settledNow = Promise.resolve();
 
 export interface CpuOptions {
   /** Does it take any task, or only those that were spawned here? */
@@ -57,11 +63,23 @@ export class Cpu implements CoroutineHost {
   readonly payloads: Payloads;
   readonly #bell: Int32Array;
   /** Functions that have begun, or will begin, in this thread. */
-  readonly #coroutines = new Map<number, Coroutine>();
+  readonly #coroutines = new TaskTable<Coroutine>();
   /** Portable tasks of this thread that have not ended, wherever they run. */
-  readonly #handles = new Map<number, Outcome>();
+  readonly #handles = new TaskTable<Outcome>();
   readonly #functions: (Callable | undefined)[] = [];
   readonly #names = new Map<string, number>();
+  /** The coroutine that runs, or will go on in a microtask; or the id of a task whose module is being loaded. */
+  #running: Coroutine | number | undefined;
+  /** Ends {@link Cpu.#work}; undefined while the loop does not run. */
+  #drained: PromiseWithResolvers<boolean> | undefined;
+  #pumping = false;
+  /** When the event loop has to get a turn, in microseconds. */
+  #until = 0;
+  /** Is a turn of the event loop being waited for, to see whether the running coroutine awaits something else? */
+  #watching = false;
+  /** Ends the wait of an idle thread; sooner than the bell does. */
+  #wake: (() => void) | undefined;
+  readonly #origin = performance.timeOrigin;
   #outside = 0;
   /** Called when a task of this thread has ended. */
   readonly #onEnd: (() => void)[] = [];
@@ -105,15 +123,18 @@ export class Cpu implements CoroutineHost {
    * @throws VdsoError `ERR_VDSO_TASK_LIMIT` - the task table is full.
    * @throws VdsoError `ERR_VDSO_ARGUMENT` - the priority is out of range.
    */
-  spawn<T>(run: (task: TaskContext) => T | PromiseLike<T>, { priority = 0, signal }: TaskOptions = {}): Task<T> {
+  spawn<T>(
+    run: (task: TaskContext) => T | PromiseLike<T> | Generator<unknown, T>,
+    { priority = 0, signal }: TaskOptions = {},
+  ): Task<T> {
     signal?.throwIfAborted();
     const { api } = this;
     // As unsigned: CPU 31 has the sign bit.
-    const id = started(api.create(COROUTINE, 0, priority, (1 << this.number) >>> 0, true, true), priority);
+    const id = started(api.spawn(COROUTINE, 0, priority, (1 << this.number) >>> 0, true, true), priority);
     const task = new Task<T>(api, id);
     this.#coroutines.set(id, new Coroutine(this, id, run, settleBy(task)));
-    started(api.start(id), priority);
-    this.#watch(signal, task);
+    if (signal) this.#watch(signal, task);
+    this.#wake?.();
     return task;
   }
 
@@ -128,7 +149,7 @@ export class Cpu implements CoroutineHost {
       settle: (ok, value) => task.settle(ok, value),
     });
     const task = new Task<T>(this.api, id);
-    this.#watch(signal, task);
+    if (signal) this.#watch(signal, task);
     return task;
   }
 
@@ -168,8 +189,7 @@ export class Cpu implements CoroutineHost {
     return id;
   }
 
-  #watch(signal: AbortSignal | undefined, task: Task): void {
-    if (!signal) return;
+  #watch(signal: AbortSignal, task: Task): void {
     const cancel = (): void => task.cancel();
     signal.addEventListener("abort", cancel, { once: true });
     void task.result.catch(() => undefined).finally(() => signal.removeEventListener("abort", cancel));
@@ -198,7 +218,7 @@ export class Cpu implements CoroutineHost {
     const release = this.#options.blocking ? hold() : undefined;
     let turned = performance.now();
     while (!this.#stopped) {
-      const busy = await this.#work(performance.now() + this.#options.sliceMs);
+      const busy = await this.#work();
       if (this.#stopped) break;
       if (!busy) await this.#idle();
       // The event loop has its own things to do: messages, timers, promises of the host.
@@ -214,12 +234,28 @@ export class Cpu implements CoroutineHost {
   stop(): void {
     this.#stopped = true;
     this.api.ringCpu(this.number);
+    this.#pump();
+  }
+
+  /** Microseconds, of a clock that all threads share. */
+  get now(): number {
+    return (this.#origin + performance.now()) * 1000;
   }
 
   tellTime(): number {
-    const us = (performance.timeOrigin + performance.now()) * 1000;
+    const us = this.now;
     this.api.setNow(us);
     return us;
+  }
+
+  isRunning(coroutine: Coroutine): boolean {
+    return this.#running === coroutine;
+  }
+
+  released(): void {
+    this.#running = undefined;
+    // Not from here: the coroutine's own code is on the stack. Below that may be the loop, which goes on by itself.
+    if (!this.#pumping) void settledNow.then(this.#pump);
   }
 
   countOutside(change: 1 | -1): void {
@@ -227,19 +263,69 @@ export class Cpu implements CoroutineHost {
   }
 
   /** Runs what is ready. @returns true: the time is up and there may be more */
-  async #work(until: number): Promise<boolean> {
+  #work(): Promise<boolean> {
+    const drained = Promise.withResolvers<boolean>();
+    this.#drained = drained;
+    this.#until = this.now + this.#options.sliceMs * 1000;
+    this.#pump();
+    return drained.promise;
+  }
+
+  /** Runs tasks until nothing is ready, the time is up, or one has begun that will call this again. */
+  readonly #pump = (): void => {
+    const drained = this.#drained;
+    if (drained === undefined || this.#pumping) return;
+    if (this.#running !== undefined) {
+      this.#watchRunning();
+      return;
+    }
+    this.#pumping = true;
+    try {
+      const outcome = this.#runTasks();
+      if (outcome === undefined) return;
+      this.#drained = undefined;
+      drained.resolve(outcome);
+    } catch (error) {
+      this.#drained = undefined;
+      drained.reject(error);
+    } finally {
+      this.#pumping = false;
+    }
+  };
+
+  /** @returns is there more? undefined: that is not known yet */
+  #runTasks(): boolean | undefined {
     const { api } = this;
-    while (!this.#stopped) {
-      this.tellTime();
-      this.#takeFinished();
-      api.expire();
-      const id = api.pickNext() || this.#lookAround();
-      if (id === 0) return false;
-      const unsettled = this.#step(id);
-      if (unsettled) await unsettled;
-      if (performance.now() > until) return true;
+    for (let round = 0; !this.#stopped; round++) {
+      const us = this.now;
+      if (us > this.#until) return true;
+      if (round % FINISHED_EVERY === 0 && this.#handles.size > 0) this.#takeFinished();
+      let id = api.runNext(us);
+      if (id === 0) {
+        this.#takeFinished();
+        id = this.#lookAround();
+        if (id === 0) return false;
+      }
+      this.#step(id);
+      if (this.#running !== undefined) {
+        this.#watchRunning();
+        return undefined;
+      }
     }
     return false;
+  }
+
+  /** In the next turn of the event loop every microtask has run: a coroutine that still runs then awaits something else. */
+  #watchRunning(): void {
+    if (this.#watching || !(this.#running instanceof Coroutine)) return;
+    this.#watching = true;
+    void nextTurn().then(() => {
+      this.#watching = false;
+      if (!(this.#running instanceof Coroutine)) return;
+      this.#running.leave();
+      this.#running = undefined;
+      this.#pump();
+    });
   }
 
   #lookAround(): number {
@@ -261,7 +347,9 @@ export class Cpu implements CoroutineHost {
     if (!api.hasWork() && !this.#stopped) {
       const ms = api.idleMs();
       const waiting = Atomics.waitAsync(this.#bell, 0, seen, ms < 0 ? Number.POSITIVE_INFINITY : ms);
-      if (waiting.async) await waiting.value;
+      // Whoever wakes this thread from within has rung the bell, too: nothing is left waiting.
+      if (waiting.async) await Promise.race([waiting.value, new Promise<void>((resolve) => (this.#wake = resolve))]);
+      this.#wake = undefined;
     }
     api.endIdle();
   }
@@ -311,79 +399,79 @@ export class Cpu implements CoroutineHost {
 
   // ------------------------------------------------------------------ one task
 
-  /** Runs a task that was picked until it ends or waits. @returns a promise if that is not known yet */
-  #step(id: number): Promise<void> | undefined {
+  /** Runs a task that was picked until it ends or waits, or will do so in a microtask. */
+  #step(id: number): void {
     const coroutine = this.#coroutines.get(id);
-    if (!coroutine) return this.#beginPortable(id);
-    if (!coroutine.begun) return this.#begin(coroutine);
-    coroutine.goOn();
-    return this.#settled(coroutine);
+    if (!coroutine) this.#beginPortable(id);
+    else if (!coroutine.begun) this.#begin(coroutine);
+    else {
+      this.#running = coroutine;
+      if (coroutine.goOn()) return;
+      coroutine.leave();
+      this.#running = undefined;
+    }
   }
 
-  #begin(coroutine: Coroutine): Promise<void> | undefined {
+  #begin(coroutine: Coroutine): void {
+    this.#running = coroutine;
     if (this.api.isCancelled(coroutine.id)) {
       this.#end(coroutine, false, cancelled(coroutine.id));
-      return undefined;
+      return;
     }
     let outcome: unknown;
     try {
       outcome = coroutine.run(coroutine);
     } catch (error) {
       this.#end(coroutine, false, error);
-      return undefined;
+      return;
     }
-    if (!isThenable(outcome)) {
-      this.#end(coroutine, true, outcome);
-      return undefined;
-    }
-    outcome.then(
-      (value) => this.#end(coroutine, true, value),
-      (error: unknown) => this.#end(coroutine, false, error),
-    );
-    return this.#settled(coroutine);
+    if (isGenerator(outcome)) drive(coroutine, outcome, (ok, value) => this.#finish(coroutine, ok, value));
+    else if (isThenable(outcome)) {
+      outcome.then(
+        (value) => this.#finish(coroutine, true, value),
+        (error: unknown) => this.#finish(coroutine, false, error),
+      );
+    } else this.#end(coroutine, true, outcome);
   }
 
-  /** Waits until a coroutine that goes on has ended or waits, at the latest for a turn of the event loop. */
-  async #settled(coroutine: Coroutine): Promise<void> {
-    for (let i = 0; i < SETTLE_MICROTASKS; i++) {
-      await undefined;
-      if (!coroutine.isRunning) return;
-    }
-    await nextTurn();
-    if (coroutine.isRunning) coroutine.leave();
+  /** A coroutine has ended in a microtask. */
+  #finish(coroutine: Coroutine, ok: boolean, value: unknown, waitedMs = 0): void {
+    this.#end(coroutine, ok, value, waitedMs);
+    this.#pump();
   }
 
   #end(coroutine: Coroutine, ok: boolean, value: unknown, waitedMs = 0): void {
     if (!coroutine.isRunning) {
-      void coroutine.enter().then(() => this.#end(coroutine, ok, value, waitedMs));
+      coroutine.reenter(() => this.#finish(coroutine, ok, value, waitedMs));
       return;
     }
     if (!coroutine.deliver(ok, value, waitedMs >= ROOM_WAIT_MS)) {
       const ms = Math.min(waitedMs + 1, ROOM_NAP_MS);
       coroutine.sleep(ms).then(
-        () => this.#end(coroutine, ok, value, waitedMs + ms),
-        (error: unknown) => this.#end(coroutine, false, error, waitedMs),
+        () => this.#finish(coroutine, ok, value, waitedMs + ms),
+        (error: unknown) => this.#finish(coroutine, false, error, waitedMs),
       );
       return;
     }
     this.#coroutines.delete(coroutine.id);
     coroutine.releaseLoans();
+    this.#running = undefined;
     this.#tellEnd();
     // A portable task exits when its answer is written.
-    if (coroutine.isRunning) this.api.exit(ok ? RETURNED : THREW);
+    if (this.api.current() === coroutine.id) this.api.exit(ok ? RETURNED : THREW);
   }
 
   // ------------------------------------------------------------------ portable tasks
 
-  #beginPortable(id: number): Promise<void> | undefined {
-    const { api } = this;
-    const run = this.#functions[api.entryOf(id)];
-    if (!run) return this.#load(id);
-    return this.#call(id, run);
+  #beginPortable(id: number): void {
+    const run = this.#functions[this.api.entryOf(id)];
+    if (run) this.#call(id, run);
+    else void this.#load(id).finally(this.#pump);
   }
 
   /** The first task of a function waits, and this CPU with it, until its module is loaded. */
   async #load(id: number): Promise<void> {
+    this.#running = id;
     const entry = this.api.entryOf(id);
     const text = this.api.nameOf(entry);
     const split = text.lastIndexOf("#");
@@ -399,12 +487,13 @@ export class Cpu implements CoroutineHost {
       this.#functions[entry] = found as Callable;
     } catch (error) {
       this.#answer(id, false, error, true);
+      this.#running = undefined;
       return;
     }
-    await this.#call(id, this.#functions[entry]!);
+    this.#call(id, this.#functions[entry]!);
   }
 
-  #call(id: number, run: Callable): Promise<void> | undefined {
+  #call(id: number, run: Callable): void {
     const { api, payloads } = this;
     payloads.stampBegin(id, this.tellTime());
     const coroutine = new Coroutine(
@@ -416,7 +505,7 @@ export class Cpu implements CoroutineHost {
     this.#coroutines.set(id, coroutine);
     // From its first wait on it has state in this thread, and may not go on elsewhere.
     api.bind();
-    return this.#begin(coroutine);
+    this.#begin(coroutine);
   }
 
   /**

@@ -114,7 +114,7 @@ export class Scheduler implements AsyncDisposable {
   }
 
   /** Spawns a coroutine (or a plain function) of this thread. For errors see {@link Cpu.spawn}. */
-  spawn<T>(run: (task: TaskContext) => T | PromiseLike<T>, options?: TaskOptions): Task<T> {
+  spawn<T>(run: (task: TaskContext) => T | PromiseLike<T> | Generator<unknown, T>, options?: TaskOptions): Task<T> {
     this.#refuseWhenClosing();
     return this.#cpu.spawn(run, options);
   }

@@ -66,7 +66,7 @@ export interface TaskContext {
   loan(bytes: number): Loan;
   /** Should it yield now, by the scheduler's policy? For loops: `if (task.shouldYield()) await task.yieldNow()`. */
   shouldYield(): boolean;
-  /** Lets others run. */
+  /** Lets others run. After the task's end: `ERR_VDSO_STALE_HANDLE`, as for all waits. */
   yieldNow(): Promise<void>;
   sleep(ms: number): Promise<void>;
   /** Waits for a task's end. Rejects as its `result` does, and with `ERR_VDSO_CIRCLE` when it waits for this one. */

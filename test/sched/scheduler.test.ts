@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import vsched, { DATA_BYTES, Policy, TASKS } from "../../generated/vsched/vsched.js";
 import { Kernel } from "../../runtime/index.ts";
 import { Scheduler } from "../../runtime/sched/scheduler.ts";
+import type { TaskContext } from "../../runtime/sched/task.ts";
 import { expectCode } from "../expect-code.ts";
 
 const url = new URL("./fixtures/work.ts", import.meta.url);
@@ -148,7 +149,82 @@ describe("with two executors", () => {
     expect(ended).toEqual([9, 8, 7, 6, 5, 4, 3, 2, 1, 0]);
   });
 
-  test("a circle of joins is an error of the task that closes it", async () => {
+  test("generators are coroutines: they give way, join and wait by what they yield", async () => {
+    const order: string[] = [];
+    const other = scheduler.spawn(function* () {
+      for (let n = 0; n < 3; n++) {
+        order.push(`other ${n}`);
+        yield;
+      }
+      return 5;
+    });
+    const task = scheduler.spawn(function* (context) {
+      order.push("begins");
+      yield;
+      order.push("goes on");
+      const joined = (yield other) as number;
+      const awaited = (yield new Promise((resolve) => setTimeout(resolve, 1, 2))) as number;
+      yield context.sleep(1);
+      const failed = scheduler.spawn(() => {
+        throw new RangeError("no such thing");
+      });
+      try {
+        yield failed;
+      } catch (error) {
+        order.push((error as Error).message);
+      }
+      return joined + awaited;
+    });
+    expect(await task.result).toBe(7);
+    expect(order).toEqual(["other 0", "begins", "other 1", "goes on", "other 2", "no such thing"]);
+    await expect(
+      scheduler.spawn(function* () {
+        yield;
+        throw new RangeError("at the end");
+      }).result,
+    ).rejects.toThrow("at the end");
+  });
+
+  test("ten thousand coroutines that give way at once need no stack", async () => {
+    let ended = 0;
+    const tasks = Array.from({ length: 10_000 }, () =>
+      scheduler.spawn(async (task) => {
+        for (let n = 0; n < 3; n++) await task.yieldNow();
+        ended++;
+      }),
+    );
+    await Promise.all(tasks.map(({ result }) => result));
+    expect(ended).toBe(10_000);
+  });
+
+  test("a coroutine that ends without awaiting its wait ends, and calls of its context after that are refused", async () => {
+    let context: TaskContext | undefined;
+    const task = scheduler.spawn((own) => {
+      context = own;
+      void own.sleep(1e6);
+      return Promise.resolve(1);
+    });
+    expect(await task.result).toBe(1);
+    await expect(context!.yieldNow()).rejects.toMatchObject({ code: "ERR_VDSO_STALE_HANDLE" });
+  });
+
+  test("a wait that is tried again ends when its time is up", async () => {
+    const mutex = scheduler.api.createMutex();
+    const holder = scheduler.spawn(async (task) => {
+      await task.wait((api) => api.lock(mutex));
+      await task.sleep(30);
+    });
+    const late = scheduler.spawn(async (task) => {
+      await task.yieldNow();
+      const deadline = (performance.timeOrigin + performance.now() + 5) * 1000;
+      return task.wait((api) => api.lock(mutex, deadline), true);
+    });
+    expect(await late.result).toBe(2);
+    await holder.result;
+    scheduler.api.closeQueue(mutex);
+  });
+
+  test("a circle of joins is an error of the task that closes it, and names the circle", async () => {
     const tasks: ReturnType<typeof scheduler.spawn<number>>[] = [];
     for (let n = 0; n < 2; n++) {
       tasks.push(
@@ -159,7 +235,9 @@ describe("with two executors", () => {
       );
     }
     const outcomes = await Promise.allSettled(tasks.map(({ result }) => result));
+    const [a, b] = tasks.map(({ id }) => id);
     for (const outcome of outcomes) expect(outcome).toMatchObject({ reason: { code: "ERR_VDSO_CIRCLE" } });
+    expect(String((outcomes[1] as PromiseRejectedResult).reason)).toContain(`${b} waits for ${a} waits for ${b}`);
   });
 
   test("a cancelled task does not begin, or hears of it at its wait and by its signal", async () => {
