@@ -231,3 +231,24 @@ test("the number 0 is no mailbox, whatever the first one holds", async () => {
   // An option's tag says whether there is anything.
   for (const call of ["peek", "stats"]) expect(new DataView(memory.buffer).getUint32(other[call]!(0), true)).toBe(0);
 });
+
+test("a slot that was finished by commitMany is finished", async () => {
+  const [api] = (await boot(2)) as [Vqueue];
+  const id = api["register"]!(0, 0);
+  const item = api["claim"]!(id);
+  expect(api["commitMany"]!(id, 0, 1)).toBe(Status.Ok);
+  expect(api["release"]!(id, api["take"]!(id))).toBe(Status.Ok);
+  expect(api["commit"]!(id, item)).toBe(Status.NotYours);
+  expect(api["take"]!(id)).toBe(Status.Empty);
+});
+
+test("who comes after one that a mailbox was shared with is not shared with", async () => {
+  const [owner, heir, late] = (await boot(2, 3, 0)) as [Vqueue, Vqueue, Vqueue];
+  const id = owner["register"]!(0, 0);
+  expect(owner["share"]!(id, 3)).toBe(Status.Ok);
+  owner["processDrop"]!(3);
+  late["processInit"]!(1024 + 3);
+  expect(late["take"]!(id)).toBe(Status.Foreign);
+  expect(owner["leave"]!(id)).toBe(Status.Ok);
+  expect(heir["statusOf"]!(id)).toBe(Status.Closed);
+});

@@ -1,56 +1,8 @@
 /** Calls beside sending and receiving, in all interleavings, and killed at every access: closing, registering again, sharing, select, the map. */
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { type CheckSpec, check, goal, survivorsFinish, type ThreadBody } from "../../runtime/check/index.ts";
-import { imageFrom } from "../check/images.ts";
+import { goal, survivorsFinish } from "../../runtime/check/index.ts";
+import { CLOSED, calls, EMPTY, ID, OK, proves } from "./calls.ts";
 import { run } from "./system.ts";
-
-const ID = 1024;
-const [OK, EMPTY, CLOSED] = [0, 2, 6];
-
-const images = new Map<number, ReturnType<typeof imageFrom>>();
-
-function imageWith(mailboxes: number): ReturnType<typeof imageFrom> {
-  const image =
-    images.get(mailboxes) ??
-    imageFrom(join(import.meta.dirname, "vdsos/checked"), {
-      QUEUE_LEN: "2",
-      URGENT_LEN: "1",
-      ARRAY_LEN: String(mailboxes),
-      MAP_LEN: "2",
-      PROCESSES: "6",
-      SPIN: "0",
-      COUNTERS: "false",
-    });
-  images.set(mailboxes, image);
-  return image;
-}
-
-async function proves(
-  threads: CheckSpec["threads"],
-  more: Partial<CheckSpec> & { readonly mailboxes?: number } = {},
-): Promise<void> {
-  const { mailboxes = 1, ...rest } = more;
-  const { image, sourceMap } = await imageWith(mailboxes);
-  const result = await check({
-    image,
-    sourceMap,
-    *setup(t) {
-      yield* t.call("prepare", 0);
-      for (let more = 1; more < mailboxes; more++) yield* t.call("register", 0, true);
-    },
-    threads,
-    timeouts: false,
-    ...rest,
-  });
-  expect(result).toPass();
-  expect(result.tier).toBe("exhaustive");
-}
-
-const calls = (...each: readonly (readonly [fn: string, ...args: unknown[]])[]): ThreadBody =>
-  function* (t) {
-    for (const [fn, ...args] of each) yield* t.call(fn, ...args);
-  };
 
 /** One process does it, and dies at each access; the survivor then sends and receives, and is not held up. What moves whole items is in interleavings.test.ts. */
 describe("killed at every access, with the reaper killed as well, nobody is held up by", () => {

@@ -19,7 +19,7 @@ import "../../runtime/check/vitest.ts";
 
 const MAILBOX = 1024;
 
-interface Scenario {
+export interface Scenario {
   /** Values that each producer sends. */
   readonly sent: readonly (readonly number[])[];
   /** How many each consumer receives; `Infinity`: whatever comes. */

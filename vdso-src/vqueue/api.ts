@@ -238,6 +238,7 @@ export function commitMany(mailbox: u32, first: u32, count: u32): Status {
   const slot = slotAt(box, first, NORMAL);
   const word = slot.word.load();
   if (!isOwned(word, CLAIMED, me)) return Status.NotYours;
+  forgetClaimed(index);
   if (count == 0) {
     abandonRun(box, first, word, NORMAL);
     return Status.Ok;
@@ -466,7 +467,7 @@ export function stats(mailbox: u32): Option<Stats> {
 /** Adds what to notify when a message of this type comes; 2^64 - 1: of any other type. */
 export function mapAdd(mailbox: u32, msgType: u64, notification: u64): Status {
   const refused = authoriseOwner(mailbox);
-  return refused == Status.Ok ? map.add(mailboxAt(indexIn(mailbox)), msgType, notification) : refused;
+  return refused == Status.Ok ? map.add(mailboxAt(indexIn(mailbox)), mailbox, msgType, notification) : refused;
 }
 
 export function mapGet(mailbox: u32, msgType: u64): Option<u64> {
@@ -475,7 +476,7 @@ export function mapGet(mailbox: u32, msgType: u64): Option<u64> {
 
 /** The same, and removes the entry. */
 export function mapPop(mailbox: u32, msgType: u64): Option<u64> {
-  return statusOfId(mailbox) == Status.Ok ? map.pop(mailboxAt(indexIn(mailbox)), msgType) : Option.none();
+  return statusOfId(mailbox) == Status.Ok ? map.pop(mailboxAt(indexIn(mailbox)), mailbox, msgType) : Option.none();
 }
 
 /** Sends a copy. @returns Ok, Full, TooLong, or why the id is of no use */

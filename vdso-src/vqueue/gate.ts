@@ -3,15 +3,16 @@
  * anything to see to besides the lane; so the common case is one comparison.
  *
  * ```
- * gate   63 61 60         39 38   36 35           20 19 17 16            15           0
- *        |    | generation  | phase | space sleepers |    | look around  | item sleepers |     sleepers: see waiting.ts
+ * gate   63 61 60         39 38   36 35           20 19 18 17     16            15           0
+ *        |    | generation  | phase | space sleepers |    | mixed | look around  | item sleepers |     sleepers, mixed: see waiting.ts
  * id     31          10 9         0
  *        | generation  | index    |
  *
  * FREE, CLOSED --register--> SETUP --> OPEN --close, the last owner left or died--> CLOSED        OPEN --quarantine--> CORRUPT
  * ```
- * In SETUP the low bits hold who sets the mailbox up; if it dies, the reaper makes that CLOSED. Everybody writes here, by CAS or by a
- * read-modify-write of single bits; opening stores the whole word, since nobody but the registrar can use the mailbox before.
+ * Who sets the mailbox up has written its index into `Mailbox.registrar` before: only the registrar leaves FREE, CLOSED and SETUP; if it dies, the
+ * reaper makes SETUP CLOSED. Not in the gate itself: a process that still believes in the id before may set and clear notices at any time. Everybody
+ * writes here, by CAS or by a read-modify-write of single bits; the registrar stores the whole word, since nobody else can use the mailbox then.
  */
 import { ARRAY_LEN, Mailbox, PID_WORDS, PROCESSES, shared } from "./layout";
 import { indexIn, mailboxAt } from "./process";
@@ -32,7 +33,6 @@ const PHASE_SHIFT: u64 = 36;
 const GENERATION_SHIFT: u64 = 39;
 const GENERATIONS: u64 = 1 << 22;
 const INDEX_BITS: u32 = 10;
-const REGISTRAR_MASK: u64 = 1023;
 const PHASE_MASK: u64 = 7 << PHASE_SHIFT;
 const GENERATION_MASK: u64 = (GENERATIONS - 1) << GENERATION_SHIFT;
 const STATE_MASK: u64 = PHASE_MASK | GENERATION_MASK;
@@ -48,10 +48,12 @@ const SUMMARY: u64 = 0xffff;
 const SPACE_SHIFT: u64 = 20;
 /** There may be items elsewhere than at the lane's head; see lane.ts. */
 export const LOOK_AROUND: u64 = 1 << 16;
+/** Among those who sleep for space are some that sleep for space in the urgent lane; see waiting.ts. */
+export const MIXED: u64 = 1 << 17;
 /** All that a taker has to see to. */
 export const ITEM_NOTICE: u64 = SUMMARY | LOOK_AROUND;
 /** All that a claimer has to see to. */
-export const SPACE_NOTICE: u64 = SUMMARY << SPACE_SHIFT;
+export const SPACE_NOTICE: u64 = (SUMMARY << SPACE_SHIFT) | MIXED;
 
 /** Attempts to change a word that others keep changing. */
 const ROUNDS: u32 = 64 * PROCESSES;
@@ -100,18 +102,14 @@ export function phaseOf(gate: u64): u64 {
   return gate & PHASE_MASK;
 }
 
-export function registrarOf(gate: u64): u32 {
-  return <u32>(gate & REGISTRAR_MASK);
-}
-
 export function idOf(gate: u64, index: u32): u32 {
   return (<u32>((gate & GENERATION_MASK) >> GENERATION_SHIFT) << INDEX_BITS) | index;
 }
 
 /** The gate while a mailbox is set up under a new id: 0 is never a generation, so 0 is never an id. */
-export function setupGate(gate: u64, registrar: u32): u64 {
+export function setupGate(gate: u64): u64 {
   const next = ((gate >> GENERATION_SHIFT) + 1) & (GENERATIONS - 1);
-  return (max<u64>(next, 1) << GENERATION_SHIFT) | SETUP | registrar;
+  return (max<u64>(next, 1) << GENERATION_SHIFT) | SETUP;
 }
 
 /** The same generation in another phase, without notices. */

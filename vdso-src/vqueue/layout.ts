@@ -72,6 +72,8 @@ const MAILBOX_WORDS: u32 = (ARRAY_LEN + 63) / 64;
   anyone: Atomic<u32>;
   /** Who is said to receive here; for information. */
   pid: Atomic<u32>;
+  /** The process that is registering it, 0: none. */
+  registrar: Atomic<u32>;
 
   /** Positions that the lanes began at, with this registration. */
   @align(64) firstPosition: Atomic<u64>;
@@ -101,7 +103,7 @@ const MAILBOX_WORDS: u32 = (ARRAY_LEN + 63) / 64;
 
 /** What a process has of its own. */
 @vvar export class Process {
-  /** 0: nobody. */
+  /** 0: nobody. The highest bit is set while it is reaped. */
   @align(64) pid: Atomic<u32>;
   /** Where it parks, whatever it waits for. */
   wake: Atomic<u32>;

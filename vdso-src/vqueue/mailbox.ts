@@ -2,13 +2,13 @@
  * Registration: who may receive from a mailbox, and when it can be used again.
  *
  * `owners` has one bit for each process that may receive (`anyone`: others may as well); the mailbox closes when the last one leaves. Each process keeps what it found there
- * in private memory, so that receiving does not look. Death: in phase Setup the reaper closes the mailbox; else it takes the bit out.
+ * in private memory, so that receiving does not look. Death: what its registrar leaves in phase Setup the reaper closes; else it takes the bit out.
  */
 import { lengthOf, CLAIMED, EMPTY, logOf, slotAt, stateOf, TAKEN, wordOf, wordTurn } from "./ring";
 import { clear } from "./map";
 import { ARRAY_LEN, Mailbox, PID_WORDS, PROCESSES, START_TURN } from "./layout";
 import { boundId, indexIn, mailboxAt, me, processAt, setBoundId, setReceivingId, setHead, setTail, touch } from "./process";
-import { changePhase, CLOSED, FREE, idOf, inPhase, isOpen, OPEN, openGate, phaseOf, Policy, setupGate, statusOfId } from "./gate";
+import { changePhase, CLOSED, FREE, idOf, inPhase, isOpen, OPEN, openGate, phaseOf, Policy, refusal, SETUP, setupGate, statusOfId } from "./gate";
 import { Status } from "./status";
 import { wakeAll } from "./waiting";
 
@@ -17,28 +17,48 @@ export function registerMailbox(policy: Policy, anyone: bool): u32 {
   if (me == 0) return Status.NoProcess;
   for (let index: u32 = 0; index < ARRAY_LEN; index++) {
     const mailbox = mailboxAt(index);
-    const before = mailbox.gate.load();
-    if (phaseOf(before) != FREE && phaseOf(before) != CLOSED) continue;
+    if (!isUnused(mailbox)) continue;
     // Before the CAS: a reaper that does not look here would leave the mailbox in Setup for ever.
-    touch(index);
-    const setup = setupGate(before, me);
-    if (!mailbox.gate.cas(before, setup)) continue;
+    touch(me, index);
+    if (!mailbox.registrar.cas(0, me)) continue;
+    if (!isUnused(mailbox)) {
+      mailbox.registrar.store(0);
+      continue;
+    }
+    const before = mailbox.gate.load();
+    const setup = setupGate(before);
+    mailbox.gate.store(setup);
     // Words of 0 are those of a lane's first lap.
     const fresh = before == FREE && START_TURN == 0;
     if (!fresh && !(renew(mailbox, true) && renew(mailbox, false))) {
       mailbox.gate.store(inPhase(setup, CLOSED));
+      mailbox.registrar.store(0);
       continue;
     }
     resetRest(mailbox, policy, anyone);
     const open = inPhase(setup, OPEN);
     // SYNC mailbox-open: all that was set above; pairs with `mailbox-open` in bind().
     mailbox.gate.store(open);
+    mailbox.registrar.store(0);
     const id = idOf(open, index);
     bind(id);
     setReceivingId(index, id);
     return id;
   }
   return Status.NoRoom;
+}
+
+function isUnused(mailbox: Mailbox): bool {
+  const phase = phaseOf(mailbox.gate.load());
+  return phase == FREE || phase == CLOSED;
+}
+
+/** What a registrar that died leaves behind. */
+export function endRegistration(mailbox: Mailbox, process: u32): void {
+  if (mailbox.registrar.load() != process) return;
+  const gate = mailbox.gate.load();
+  if (phaseOf(gate) == SETUP) changePhase(mailbox, gate, CLOSED);
+  mailbox.registrar.cas(process, 0);
 }
 
 /** Moves a lane to a lap where nobody ever was. @returns false when somebody still holds a slot */
@@ -94,7 +114,7 @@ export function bind(id: u32): Status {
   const index = indexIn(id);
   const refused = statusOfId(id);
   if (refused != Status.Ok) return refused;
-  touch(index);
+  touch(me, index);
   const mailbox = mailboxAt(index);
   const tail = boundedPosition(mailbox.tailHint.load(), false);
   const urgentTail = boundedPosition(mailbox.urgentTailHint.load(), true);
@@ -147,11 +167,17 @@ export function addOwner(id: u32, pid: u32): Status {
   if (refused != Status.Ok) return refused;
   const process = pid & 1023;
   if (process == 0 || process >= PROCESSES || processAt(process).pid.load() != pid) return Status.NoProcess;
-  unchecked(mailboxAt(indexIn(id)).owners[process >> 6]).or(<u64>1 << (process & 63));
-  // It may have died since it was looked at, and its reaper may have been here.
-  if (processAt(process).pid.load() == pid) return Status.Ok;
-  removeOwner(mailboxAt(indexIn(id)), process);
-  return Status.NoProcess;
+  const mailbox = mailboxAt(indexIn(id));
+  // Its reaper has to look here, also if it never uses the mailbox.
+  touch(process, indexIn(id));
+  const bit = <u64>1 << (process & 63);
+  const before = unchecked(mailbox.owners[process >> 6]).or(bit);
+  // SYNC owners: entered first, looked second: it may have died meanwhile, and its reaper been here; pairs with `owners` in reap().
+  const isAlive = processAt(process).pid.load() == pid;
+  // Or the mailbox is another registration's by now, where it has no business.
+  if (isAlive && isOpen(mailbox, id)) return Status.Ok;
+  if ((before & bit) == 0) removeOwner(mailbox, process);
+  return isAlive ? refusal(mailbox, id) : Status.NoProcess;
 }
 
 /** Takes a process out of those who may receive; closes the mailbox after the last one. */

@@ -97,9 +97,9 @@ export function processAt(index: u32): Process {
   return unchecked(shared.processes[index]);
 }
 
-/** Tells a reaper to look into this mailbox, before the first use of it. */
-export function touch(index: u32): void {
-  const word = unchecked(processAt(me).touched[index >> 6]);
+/** Tells a process's reaper to look into this mailbox, before the first use of it. */
+export function touch(process: u32, index: u32): void {
+  const word = unchecked(processAt(process).touched[index >> 6]);
   const bit = <u64>1 << (index & 63);
   if ((word.load() & bit) == 0) word.or(bit);
 }

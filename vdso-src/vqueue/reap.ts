@@ -11,22 +11,25 @@ import { ARRAY_LEN, Mailbox, PROCESSES } from "./layout";
 import { lookAround } from "./lane";
 import { mailboxAt, processAt } from "./process";
 import { reapMap } from "./map";
-import { removeOwner } from "./mailbox";
-import { CLOSED, inPhase, phaseOf, registrarOf, SETUP } from "./gate";
-import { ITEM, SPACE, wakeEverybody } from "./waiting";
+import { endRegistration, removeOwner } from "./mailbox";
+import { wakeEverybody } from "./waiting";
+
+/** In the word of a process that is reaped: nobody makes it an owner any more. */
+const ENDED: u32 = 0x80000000;
 
 export function reap(pid: u32): void {
   const index = pid & 1023;
   if (index == 0 || index >= PROCESSES) return;
   const process = processAt(index);
   // It never came in, or it has been reaped, and its place may be another's.
-  if (process.pid.load() != pid) return;
+  if (process.pid.load() != (pid | ENDED) && !process.pid.cas(pid, pid | ENDED)) return;
+  // SYNC owners: marked first, looked second; pairs with `owners` in addOwner().
   for (let at: u32 = 0; at < ARRAY_LEN; at++) {
     if (((unchecked(process.touched[at >> 6]).load() >> (at & 63)) & 1) != 0) reapMailbox(mailboxAt(at), index);
   }
   wakeEverybody();
   for (let word: u32 = 0; word < (ARRAY_LEN + 63) / 64; word++) unchecked(process.touched[word]).store(0);
-  process.pid.cas(pid, 0);
+  process.pid.cas(pid | ENDED, 0);
 }
 
 function reapMailbox(mailbox: Mailbox, process: u32): void {
@@ -39,8 +42,7 @@ function reapMailbox(mailbox: Mailbox, process: u32): void {
   unchecked(mailbox.spaceSleepers[process >> 6]).and(mask);
   reapMap(mailbox, process);
   removeOwner(mailbox, process);
-  const gate = mailbox.gate.load();
-  if (phaseOf(gate) == SETUP && registrarOf(gate) == process) mailbox.gate.cas(gate, inPhase(gate, CLOSED));
+  endRegistration(mailbox, process);
 }
 
 function reapLane(mailbox: Mailbox, process: u32, urgent: bool): void {
@@ -50,7 +52,7 @@ function reapLane(mailbox: Mailbox, process: u32, urgent: bool): void {
     if (isOwned(word, CLAIMED, process)) skipRun(mailbox, index, word, urgent);
     else if (isOwned(word, TAKEN, process)) redoRun(mailbox, index, word, urgent);
   }
-  }
+}
 
 /** Claimed slots that will never be items. */
 export function skipRun(mailbox: Mailbox, index: u32, word: u64, urgent: bool): void {

@@ -2,13 +2,14 @@
  * Waiting for a mailbox, or for any of several: looks for a bounded while, then parks. How nobody sleeps for ever is in waiting.ts.
  *
  * The set of watches is private. A process that waits asynchronously (`Atomics.waitAsync` on `wakeWord()`) arms the set instead of parking, and
- * may park for something else meanwhile: both share the word and the bits, so whoever parked then makes the asynchronous side look again.
+ * may park for something else meanwhile: both share the word and the bits, so whoever parked then makes the asynchronous side look again. Several may
+ * wait asynchronously in one process: the bits stay while one of them does.
  */
 import { hasItem, hasSpace } from "./lane";
-import { COUNTERS, SPIN } from "./layout";
+import { ARRAY_LEN, COUNTERS, SPIN } from "./layout";
 import { authorise, bind } from "./mailbox";
 import { boundId, indexIn, mailboxAt, me, processAt } from "./process";
-import { isOpen, statusOfId } from "./gate";
+import { isOpen, MIXED, statusOfId } from "./gate";
 import { Status } from "./status";
 import { bumpOwn, enlist, ITEM, resign, SPACE, wakeNext } from "./waiting";
 
@@ -23,7 +24,8 @@ const MAX_WATCHES: u32 = 1024;
 /** Mailbox id, Watch; 4 bytes each. */
 const watches: usize = memory.data(8192, 8);
 let watched: u32 = 0;
-let armed: bool = false;
+/** How many in this process wait asynchronously, each on its own. */
+let armed: u32 = 0;
 /** Where to begin looking, so that no watch starves behind another. */
 let nextFirst: u32 = 0;
 
@@ -54,6 +56,11 @@ function isReady(mailbox: u32, what: Watch): bool {
   const box = mailboxAt(index);
   if (what == Watch.Item ? hasItem(box, index) : hasSpace(box, index, what == Watch.UrgentSpace)) return true;
   return !isOpen(box, mailbox);
+}
+
+/** Enters this process among the sleepers of a mailbox. */
+function enlistFor(mailbox: u32, what: Watch): void {
+  enlist(mailboxAt(indexIn(mailbox)), sleepsForSpace(what), what == Watch.UrgentSpace ? MIXED : 0);
 }
 
 function nanoseconds(ms: f64): i64 {
@@ -92,16 +99,16 @@ function waitFor(mailbox: u32, what: Watch, timeoutMs: f64): Status {
   const word = processAt(me).wake;
   const seen = word.load();
   let timedOut = false;
-  enlist(box, space);
+  enlistFor(mailbox, what);
   if (!isReady(mailbox, what)) {
     if (COUNTERS) box.waits.add(1);
     timedOut = word.wait(seen, nanoseconds(timeoutMs)) == 2;
   }
   const given = resign(box, space);
-  if (armed) bumpOwn();
+  if (armed != 0) bumpOwn();
+  // Of another registration, it was for somebody who waits there.
+  if (given && !isOpen(box, mailbox)) wakeNext(box, space, 1);
   if (isReady(mailbox, what)) return statusOfId(mailbox);
-  // It was not for what this process waits for: it may be for another's.
-  if (given) wakeNext(box, space, 1);
   return timedOut ? Status.TimedOut : Status.Empty;
 }
 
@@ -130,7 +137,6 @@ export function watch(mailbox: u32, what: Watch): Status {
   if (refused != Status.Ok) return refused;
   if (find(mailbox, what) < watched) return Status.Exists;
   if (watched == MAX_WATCHES) return Status.NoRoom;
-  disarm();
   store<u32>(watches + <usize>watched * 8, mailbox);
   store<u32>(watches + <usize>watched * 8, what, 4);
   watched++;
@@ -141,7 +147,11 @@ export function watch(mailbox: u32, what: Watch): Status {
 export function unwatch(mailbox: u32, what: Watch): void {
   const at = find(mailbox, what);
   if (at == watched) return;
-  disarm();
+  const box = mailboxAt(indexIn(mailbox));
+  // It was given a wake-up, perhaps after it had looked last.
+  if (armed != 0 && resign(box, sleepsForSpace(what))) wakeNext(box, sleepsForSpace(what), 1);
+  // Another watch may have had the same bit.
+  if (armed != 0) bumpOwn();
   watched--;
   store<u64>(watches + <usize>at * 8, load<u64>(watches + <usize>watched * 8));
 }
@@ -158,7 +168,7 @@ function nextReady(): u32 {
 }
 
 function enlistAll(): void {
-  for (let at: u32 = 0; at < watched; at++) enlist(mailboxAt(indexIn(watchedId(at))), sleepsForSpace(watchedFor(at)));
+  for (let at: u32 = 0; at < watched; at++) enlistFor(watchedId(at), watchedFor(at));
 }
 
 /**
@@ -177,17 +187,20 @@ export function waitAny(timeoutMs: f64 = -1): u32 {
   enlistAll();
   let at = nextReady();
   let timedOut = false;
-  if (at == watched) {
-    timedOut = word.wait(seen, nanoseconds(timeoutMs)) == 2;
-    at = nextReady();
-  }
+  if (at == watched) timedOut = word.wait(seen, nanoseconds(timeoutMs)) == 2;
   for (let other: u32 = 0; other < watched; other++) {
-    const box = mailboxAt(indexIn(watchedId(other)));
+    const id = watchedId(other);
+    const box = mailboxAt(indexIn(id));
     const space = sleepsForSpace(watchedFor(other));
-    // A wake-up for what this call does not return is for somebody else.
-    if (resign(box, space) && other != at) wakeNext(box, space, 1);
+    if (!resign(box, space)) continue;
+    // It was given a wake-up, and returns one mailbox: another's is for somebody else. Of another registration, it always was.
+    const isOf = isOpen(box, id);
+    if (isOf && (other == at || !isReady(id, watchedFor(other)))) continue;
+    if (!isOf || at < watched) wakeNext(box, space, 1);
+    if (at == watched) at = other;
   }
-  if (armed) bumpOwn();
+  if (at == watched) at = nextReady();
+  if (armed != 0) bumpOwn();
   if (at < watched) return watchedId(at);
   return timedOut ? Status.TimedOut : Status.Empty;
 }
@@ -199,21 +212,20 @@ export function wakeWord(): u32 {
 
 /** Enters this process among the sleepers of all that it watches. @returns the id of a mailbox that is ready now; 0 when none is */
 export function arm(): u32 {
-  if (me == 0 || watched == 0) return 0;
+  if (me == 0) return 0;
   enlistAll();
-  armed = true;
+  armed++;
   const at = nextReady();
   return at < watched ? watchedId(at) : 0;
 }
 
 /** Takes this process out again. It has to try whatever it waits for then, or to pass on what it does not try. */
 export function disarm(): void {
-  if (!armed) return;
-  armed = false;
+  if (armed == 0 || --armed != 0) return;
   for (let at: u32 = 0; at < watched; at++) resign(mailboxAt(indexIn(watchedId(at))), sleepsForSpace(watchedFor(at)));
 }
 
-/** Wakes the next who waits: for one that was woken, and does not want it any more. */
+/** Wakes the next who waits: for one that was woken, and does not want it any more, or may not have it. */
 export function passOn(mailbox: u32, what: Watch): void {
-  if (readies(mailbox, what) == Status.Ok) wakeNext(mailboxAt(indexIn(mailbox)), sleepsForSpace(what), 1);
+  if (indexIn(mailbox) < ARRAY_LEN) wakeNext(mailboxAt(indexIn(mailbox)), sleepsForSpace(what), 1);
 }

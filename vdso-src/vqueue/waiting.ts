@@ -8,13 +8,15 @@
  * - Sleeper: reads its wake word, sets its bit, then the summary's, looks at the mailbox once more, parks on the value read.
  * - Waker: has written what the sleeper waits for, reads the summary, picks a bit and clears it (who clears it owns the wake-up), adds 1 to
  *   that process's wake word, notifies. Before it clears a bit of the summary over a word that is empty, and after, it looks at the word.
- * - A sleeper whose bit was cleared by another was given a wake-up: if it does not use it, it passes it on. Who takes an item (claims a
- *   slot) and sees that there are more, wakes the next.
- * - A bit of a process that does not wait (any more) costs one useless wake-up and is gone.
+ * - A sleeper whose bit was cleared by another was given a wake-up. It looks once more after that; if it leaves something that it could have, or the
+ *   mailbox is not the one it waited for any more, it passes the wake-up on. When there is nothing it does not: two that wait would wake each other
+ *   for ever. Who takes an item (claims a slot) and sees that there are more, wakes the next.
+ * - Those who wait for space in the urgent lane are in the set of those who wait for space, and a wake-up for the one is of no use to the other: while
+ *   there are both (`MIXED`), all are woken.
  * - Death: of a sleeper: the reaper clears its bits. Of a waker between any two steps, of a process that was given a wake-up: the reaper adds 1
  *   to *every* process's wake word and notifies, so nobody sleeps over something that happened before.
  */
-import { summaryOf, summaryShift } from "./gate";
+import { MIXED, summaryOf, summaryShift } from "./gate";
 import { COUNTERS, Mailbox, PID_WORDS, PROCESSES, shared } from "./layout";
 import { me, processAt } from "./process";
 
@@ -30,12 +32,12 @@ function sleepersOf(mailbox: Mailbox, word: u32, space: bool): Atomic<u64> {
   return space ? unchecked(mailbox.spaceSleepers[word]) : unchecked(mailbox.itemSleepers[word]);
 }
 
-/** Enters this process among the sleepers. It has to look once more before it parks. */
-export function enlist(mailbox: Mailbox, space: bool): void {
+/** Enters this process among the sleepers. It has to look once more before it parks. @param mixed - MIXED, or 0 */
+export function enlist(mailbox: Mailbox, space: bool, mixed: u64 = 0): void {
   const word = me >> OWN_WORD_SHIFT;
   // SYNC sleepers: entered first, looked second; pairs with `sleepers` in wakeOne().
   sleepersOf(mailbox, word, space).or(<u64>1 << (me & 63));
-  mailbox.gate.or(<u64>1 << (summaryShift(space) + word));
+  mailbox.gate.or((<u64>1 << (summaryShift(space) + word)) | mixed);
 }
 
 /** Takes this process out again. @returns was it given a wake-up? */
@@ -55,6 +57,11 @@ export function wakeOne(mailbox: Mailbox, space: bool): void {
 /** Wakes up to `count` sleepers. */
 export function wakeNext(mailbox: Mailbox, space: bool, count: u32): void {
   // Each round wakes somebody, or clears a word's summary; others can set it again, so the rounds are bounded.
+  if (space && (mailbox.gate.load() & MIXED) != 0) {
+    // Who enters after this is woken as well, as long as the loop below goes on; then it has seen what there is.
+    mailbox.gate.and(~MIXED);
+    count = PROCESSES;
+  }
   for (let round: u32 = 0; round < 2 * PROCESSES; round++) {
     const words = summaryOf(mailbox.gate.load(), space);
     if (words == 0) return;

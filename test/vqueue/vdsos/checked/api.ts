@@ -1,6 +1,8 @@
 /** vqueue as the checker sees it: one mailbox that every process may receive from and has used before, so that only what is checked interleaves. */
 import * as vqueue from "../../../../vdso-src/vqueue/api";
 import { authorise } from "../../../../vdso-src/vqueue/mailbox";
+import { mailboxAt } from "../../../../vdso-src/vqueue/process";
+import { enlist, ITEM, resign, wakeNext } from "../../../../vdso-src/vqueue/waiting";
 
 export {
   abandon,
@@ -33,6 +35,7 @@ export {
   waitAny,
   waitForItem,
   waitForSpace,
+  waitForUrgentSpace,
   wakeWord,
   watch,
 } from "../../../../vdso-src/vqueue/api";
@@ -59,6 +62,41 @@ export function push(value: u32): bool {
   vvar.store<u32>(<usize>item + DATA, value);
   vqueue.commit(MAILBOX, item);
   return true;
+}
+
+/** Makes a process that is still to come an owner of the first mailbox: share() is for those who are there. */
+export function enter(process: u32): void {
+  unchecked(mailboxAt(0).owners[0]).or(<u64>1 << process);
+}
+
+/** What is left to do of a wait, and of a commit, that began before the first mailbox was closed. */
+export function finishLate(): void {
+  enlist(mailboxAt(0), ITEM);
+  resign(mailboxAt(0), ITEM);
+  wakeNext(mailboxAt(0), ITEM, 1);
+}
+
+/** Sends an item that says nothing. */
+export function pushTo(mailbox: u32): bool {
+  const item = vqueue.claim(mailbox);
+  return item >= 64 && vqueue.commit(mailbox, item) == vqueue.Status.Ok;
+}
+
+export function popFrom(mailbox: u32): bool {
+  const item = vqueue.take(mailbox);
+  return item >= 64 && vqueue.release(mailbox, item) == vqueue.Status.Ok;
+}
+
+/** Takes an item and leaves it to the next. */
+export function returnOne(): bool {
+  const item = vqueue.take(MAILBOX);
+  return item >= 64 && vqueue.putBack(MAILBOX, item) == vqueue.Status.Ok;
+}
+
+/** Claims a slot and gives it up. */
+export function giveUpOne(): bool {
+  const item = vqueue.claim(MAILBOX);
+  return item >= 64 && vqueue.abandon(MAILBOX, item) == vqueue.Status.Ok;
 }
 
 export function pushUrgent(value: u32): bool {
