@@ -5,13 +5,14 @@ import type { Manifest } from "../image/manifest.ts";
 import { readImage } from "../image/read.ts";
 import { verifyStructure } from "../image/verify.ts";
 import { DirectVvar } from "./arithmetic.ts";
-import { explore } from "./explore.ts";
+import { type Exploration, explore } from "./explore.ts";
 import { survivorsFinish } from "./goals.ts";
 import { type Instrumented, instrument } from "./instrument.ts";
 import { type Found, Judge } from "./judge.ts";
 import { VvarLayout } from "./layout.ts";
 import { History } from "./linearizable.ts";
 import { Machine } from "./machine.ts";
+import { Reduction } from "./reduction.ts";
 import { type CheckFailure, type CheckResult, failureOf, resultOf, type TierReport } from "./report.ts";
 import { Rules } from "./rules.ts";
 import { sample } from "./sample.ts";
@@ -28,6 +29,8 @@ const DEFAULT_FUEL = 2_000_000;
 const DEFAULT_STEPS = 5_000;
 /** States to look at when a replayed schedule ends without a failure: is a goal out of reach? */
 const REPLAY_STATES = 1_000_000;
+/** States to look at for a shorter schedule than the one that a reduced search found. */
+const SHORTER_STATES = 2_000_000;
 const KERNEL_PID = 1;
 const MAX_THREADS = 30;
 
@@ -99,9 +102,10 @@ class Check {
     switch (strategy.kind) {
       case "exhaustive":
       case "preemptions": {
-        const bound = strategy.kind === "preemptions" ? { preemptions: strategy.bound } : {};
-        const seen = explore(judge, { maxStates: strategy.states, ...bound });
         const bounded = strategy.kind === "preemptions";
+        const { seen, reduced } = bounded
+          ? { seen: explore(judge, { maxStates: strategy.states, preemptions: strategy.bound }), reduced: 0 }
+          : this.search(judge, strategy.states);
         return {
           found: seen.failure,
           tier: {
@@ -115,6 +119,7 @@ class Check {
             cut: 0,
             seed: undefined,
             killPoints: seen.killPoints,
+            reduced,
           },
         };
       }
@@ -137,6 +142,7 @@ class Check {
             cut: seen.cut,
             seed: seen.failure?.seed ?? seed,
             killPoints: [],
+            reduced: 0,
           },
         };
       }
@@ -155,10 +161,32 @@ class Check {
             cut: 0,
             seed: undefined,
             killPoints: [],
+            reduced: 0,
           },
         };
       }
     }
+  }
+
+  /** Searches through everything: reduced if possible; a failure then once more in full, since it may have a shorter schedule. */
+  private search(judge: Judge, maxStates: number): { seen: Exploration; reduced: number } {
+    if (!this.isReducible()) return { seen: explore(judge, { maxStates }), reduced: 0 };
+    const reduction = new Reduction(judge.machine);
+    let seen = explore(judge, { maxStates, reduction });
+    while (seen.void && !judge.rules.usesVvar && reduction.mistaken) {
+      reduction.restart();
+      seen = explore(judge, { maxStates, reduction });
+    }
+    const reduced = reduction.passed;
+    if (!seen.void && (reduced === 0 || !seen.failure)) return { seen, reduced };
+    const full = explore(judge, { maxStates: seen.void ? maxStates : Math.min(maxStates, SHORTER_STATES) });
+    return seen.void || full.failure || full.complete ? { seen: full, reduced: 0 } : { seen, reduced };
+  }
+
+  /** Of two deaths, the order matters to the reaper; and a thread that passes an access by has passed by the other's death there. */
+  private isReducible(): boolean {
+    const { reduce, kills, expectPanic } = this.spec;
+    return reduce !== false && (kills?.max ?? 1) <= 1 && expectPanic === undefined;
   }
 
   /** What a schedule leads to: a failure in it, or a state from which a goal is out of reach. */
@@ -247,6 +275,7 @@ class Check {
       timeouts: spec.timeouts ?? true,
       races: spec.races !== false,
       allRacy: range(true),
+      anyRacy: range(false),
       history,
     });
     const safety = rules.filter((rule): rule is SafetyPredicate => typeof rule === "function");

@@ -4,6 +4,7 @@
  */
 import type { Found, Judge, Judgement } from "./judge.ts";
 import { Act, actOf, choice, threadOf } from "./machine.ts";
+import type { Reduction } from "./reduction.ts";
 import { IntList, VectorSet } from "./tables.ts";
 import { Field } from "./threads.ts";
 
@@ -13,6 +14,8 @@ export interface ExploreOptions {
   readonly preemptions?: number;
   /** State to begin with; default the machine's initial one. */
   readonly from?: Int32Array;
+  /** Leaves out what it shows to lead nowhere else. Not with a bound. */
+  readonly reduction?: Reduction;
 }
 
 /** What happens to the survivors when a thread dies at one place. */
@@ -34,6 +37,8 @@ export interface Exploration {
   readonly complete: boolean;
   readonly failure: Found | undefined;
   readonly killPoints: readonly KillPoint[];
+  /** What a reduction rests on turned out not to be so: nothing of this counts. */
+  readonly void: boolean;
 }
 
 export function explore(judge: Judge, options: ExploreOptions): Exploration {
@@ -43,7 +48,7 @@ export function explore(judge: Judge, options: ExploreOptions): Exploration {
 class Explorer {
   private readonly judge: Judge;
   private readonly options: ExploreOptions;
-  /** The machine's width, and with a bound one more: last thread and preemptions used. */
+  /** The machine's width, and with a bound one more: last thread and preemptions used; with a reduction, the block of each thread. */
   private readonly width: number;
   private readonly bounded: boolean;
   private readonly states: VectorSet;
@@ -58,12 +63,15 @@ class Explorer {
   private transitions = 0;
   private deadlocked = -1;
   private failure: Found | undefined;
+  private isVoid = false;
+  /** Thread whose step alone is followed, or -1. */
+  private alone = -1;
 
   constructor(judge: Judge, options: ExploreOptions) {
     this.judge = judge;
     this.options = options;
     this.bounded = options.preemptions !== undefined;
-    this.width = judge.machine.width + (this.bounded ? 1 : 0);
+    this.width = judge.machine.width + (this.bounded ? 1 : 0) + (options.reduction ? judge.machine.count : 0);
     this.states = new VectorSet(this.width, 1 << 12);
     this.cursor = new Int32Array(this.width);
   }
@@ -77,21 +85,28 @@ class Explorer {
     const judgement = this.options.from ? undefined : this.judge.initial();
     if (judgement) this.fail(judgement, 0);
     let state = 0;
-    for (; state < this.states.count && !this.failure && this.states.count <= this.options.maxStates; state++) {
-      this.expand(state);
-    }
-    const complete = !this.failure && state === this.states.count;
+    const goesOn = (): boolean =>
+      state < this.states.count && !this.failure && !this.isVoid && this.states.count <= this.options.maxStates;
+    for (; goesOn(); state++) this.expand(state);
+    const complete = !this.failure && !this.isVoid && state === this.states.count;
     this.edgeStart.push(this.edges.length);
     let killPoints: readonly KillPoint[] = [];
     if (complete && !this.bounded) killPoints = this.decideGoals();
-    else if (!this.failure && this.deadlocked >= 0) this.failDeadlocked();
+    else if (!this.failure && !this.isVoid && this.deadlocked >= 0) this.failDeadlocked();
     return {
       states: this.states.count,
       transitions: this.transitions,
       complete,
       failure: this.failure,
       killPoints,
+      void: this.isVoid || this.isMistaken(),
     };
+  }
+
+  /** Did a word that a step took for unshared turn out to be shared, or a rule look at the vVAR, where it can see every step? */
+  private isMistaken(): boolean {
+    const { reduction } = this.options;
+    return reduction !== undefined && (reduction.mistaken || this.judge.rules.usesVvar);
   }
 
   private expand(state: number): void {
@@ -99,7 +114,14 @@ class Explorer {
     this.edgeStart.push(this.edges.length);
     const base = state * this.width;
     let live = false;
+    this.alone = -1;
+    if (this.options.reduction) {
+      this.load(state);
+      this.alone = this.options.reduction.alone(this.cursor);
+      this.isVoid ||= this.isMistaken();
+    }
     for (let thread = 0; thread < machine.count && !this.failure; thread++) {
+      if (this.alone >= 0 && thread !== this.alone) continue;
       const branches = machine.branches(this.states.items, base, thread);
       if (branches > 0) live = true;
       for (let branch = 0; branch < branches && !this.failure; branch++) {
@@ -139,6 +161,8 @@ class Explorer {
     const shared = cursor[machine.shared]!;
     if (!machine.take(cursor, step)) return;
     this.transitions++;
+    const { reduction } = this.options;
+    reduction?.follow(cursor, thread, before, this.alone >= 0 && actOf(step) === Act.step);
     const known = states.count;
     const to = states.add(cursor);
     if (actOf(step) === Act.step) this.edges.push(to);
@@ -153,6 +177,7 @@ class Explorer {
     const showsMore = cursor[machine.shared] !== shared || this.shows(from, machine.changed);
     const judgement = this.judge.step(cursor, showsMore);
     if (judgement) this.fail(judgement, from, step);
+    else if (reduction?.races(cursor)) this.failRacing(from, step);
     else if (this.bounded && this.judge.allSpin(cursor)) {
       const stuck = this.judge.resting(cursor);
       if (stuck) this.fail(stuck, from, step);
@@ -189,9 +214,43 @@ class Explorer {
   }
 
   private fail(judgement: Judgement, state: number, step?: number): void {
+    this.failure = { ...judgement, steps: this.pathTo(state, step) };
+  }
+
+  private pathTo(state: number, step?: number): number[] {
     const steps: number[] = step === undefined ? [] : [step];
     for (let at = state; this.parent.items[at]! >= 0; at = this.parent.items[at]!) steps.push(this.taken.items[at]!);
-    this.failure = { ...judgement, steps: steps.reverse() };
+    return steps.reverse();
+  }
+
+  /** A thread went ahead over an access that races: without its last steps, the schedule shows both accesses at once. */
+  private failRacing(from: number, step: number): void {
+    const steps = this.pathTo(from, step);
+    const count = (thread: number): number => steps.filter((each) => threadOf(each) === thread).length;
+    for (let left = 1; left <= steps.length; left++) {
+      for (let first = 0; first < this.judge.machine.count; first++) {
+        for (let second = 0; second < this.judge.machine.count; second++) {
+          if (first === second || count(second) < left) continue;
+          for (let back = 0; back < left && back <= count(first); back++) {
+            this.failure = this.raceIn(withoutLast(withoutLast(steps, second, left - back), first, back));
+            if (this.failure) return;
+          }
+        }
+      }
+    }
+    this.isVoid = true;
+  }
+
+  /** The race that a schedule comes to, if it does. */
+  private raceIn(steps: readonly number[]): Found | undefined {
+    const { judge } = this;
+    const vector = judge.machine.initial.slice();
+    for (const [index, step] of steps.entries()) {
+      if (!judge.machine.take(vector, step)) return undefined;
+      const judgement = judge.step(vector, false);
+      if (judgement) return { ...judgement, steps: steps.slice(0, index + 1) };
+    }
+    return undefined;
   }
 
   /** Finds states from which a goal cannot be reached without further deaths, and what each place to die at leads to. */
@@ -297,4 +356,14 @@ class Explorer {
     }
     return [...points.values()];
   }
+}
+
+function withoutLast(steps: readonly number[], thread: number, count: number): readonly number[] {
+  let left = count;
+  return steps.filter((step) => threadOf(step) === thread).length < count
+    ? steps
+    : steps
+        .toReversed()
+        .filter((step) => threadOf(step) !== thread || left-- <= 0)
+        .toReversed();
 }

@@ -40,6 +40,8 @@ export interface MachineOptions {
   readonly races: boolean;
   /** Is every byte of this range one on which races are allowed? */
   readonly allRacy: (address: number, length: number) => boolean;
+  /** Is any of them? */
+  readonly anyRacy: (address: number, length: number) => boolean;
   readonly history: History | undefined;
 }
 

@@ -24,6 +24,8 @@ export interface TierReport {
   readonly cut: number;
   readonly seed: number | undefined;
   readonly killPoints: readonly KillPoint[];
+  /** States from which the search followed one thread alone, because its step does not matter to the others; 0: it followed every step. */
+  readonly reduced: number;
 }
 
 /** What the death of a thread at one place leads to. */
@@ -70,6 +72,8 @@ export interface CheckResult {
   readonly ms: number;
   /** How often WebAssembly ran; everything else came from tables. */
   readonly wasmRuns: number;
+  /** How the last strategy saved states: `"footprints"` (docs/checking.md), or not at all. */
+  readonly reduction: "footprints" | "none";
   /** One line: what was covered, or the failure in full. */
   toString(): string;
 }
@@ -90,17 +94,18 @@ export function resultOf(
     states: last.states,
     transitions: last.transitions,
     schedules: last.schedules,
+    reduction: last.reduced > 0 ? "footprints" : "none",
     ...run,
     toString: () => (failure ? failure.toString() : covered(tiers)),
   };
 }
 
 function covered(tiers: readonly TierReport[]): string {
-  const texts = tiers.map(({ strategy, tier, complete, states, transitions, schedules, cut, limit }) => {
+  const texts = tiers.map(({ strategy, tier, complete, states, transitions, schedules, cut, limit, reduced }) => {
     if (!complete) return `${strategy}: given up after ${limit} states`;
     if (tier === "sampled") return `${strategy}: ${schedules} schedules passed${cut > 0 ? `, ${cut} cut short` : ""}`;
     if (tier === "replayed") return "replay: the schedule passed";
-    return `${strategy}: all ${states} states and ${transitions} steps passed`;
+    return `${strategy}${reduced > 0 ? ", reduced" : ""}: all ${states} states and ${transitions} steps passed`;
   });
   return texts.join("; ");
 }

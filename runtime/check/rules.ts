@@ -41,6 +41,8 @@ export class Rules {
   private readonly safe = new Remembered();
   private readonly goals = new Map<Goal, Remembered>();
   private readonly decoded = new Map<number, VvarStruct>();
+  /** Has any rule looked at the vVAR? */
+  usesVvar = false;
 
   constructor(machine: Machine, layout: VvarLayout, safety: readonly SafetyPredicate[]) {
     this.machine = machine;
@@ -106,6 +108,7 @@ export class Rules {
     const threads = views.slice(0, users);
     const vvar = (): VvarStruct => {
       onVvar();
+      this.usesVvar = true;
       return this.vvar(shared);
     };
     return {

@@ -190,4 +190,9 @@ export interface CheckSpec<Api = AnyApi, Vvar = VvarStruct> {
   /** Default: exhaustive, and where that is too large, bounded and then sampled. */
   readonly strategy?: Strategy | readonly Strategy[];
   readonly limits?: Limits;
+  /**
+   * Does the exhaustive search leave out steps that it shows to lead nowhere else? Default true; `false` follows every step of every
+   * schedule, to compare.
+   */
+  readonly reduce?: boolean;
 }
