@@ -14,7 +14,7 @@ import { Entity, ignoreGone } from "./entity.ts";
 import { Fifo } from "./fifo.ts";
 import { type CallOptions, guard, timedOut, type WaitOptions } from "./guard.ts";
 import type { Heap, Loan } from "./heap.ts";
-import { type Answering, IncomingCall, Message } from "./message.ts";
+import { type Answering, DONE, IncomingCall, Message } from "./message.ts";
 import { type Delivery, Pump, type Pumped } from "./pump.ts";
 import type { Line, Receiver } from "./stream.ts";
 import { type Form, Kind, NOTHING, type Payload, Put, Wire } from "./wire.ts";
@@ -69,7 +69,6 @@ interface Pending {
   unguard: (() => void) | undefined;
 }
 
-const DONE = Promise.resolve();
 /** vqueue's Watch.Space. */
 const SPACE = 1;
 const CALLS = 2 ** 32;

@@ -4,7 +4,7 @@ import { type EntityId, tagOf } from "./address.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { Fifo } from "./fifo.ts";
 import { type CallOptions, checkOptions, guard, timedOut, type WaitOptions } from "./guard.ts";
-import { IncomingCall, type Message } from "./message.ts";
+import { DONE, IncomingCall, type Message } from "./message.ts";
 import { type Line, type Receiver, ReplyStream, type StreamOptions } from "./stream.ts";
 
 /** Gets every message; what it returns answers a call, what it throws fails it. The message is disposed of when it has ended. */
@@ -292,6 +292,7 @@ export class Entity implements Disposable {
     // Before what it may be a view of is given back.
     const sent = message.reply(result);
     this.#over(message);
+    if (sent === DONE) return;
     sent.catch((error: unknown) => (message.answered ? undefined : message.fail(error))).catch(ignoreGone);
   }
 

@@ -13,6 +13,9 @@ export interface Answering {
   fail(call: IncomingCall, error: unknown): Promise<void>;
 }
 
+/** What was sent at once: nobody has to wait, and nothing can fail any more. */
+export const DONE: Promise<void> = Promise.resolve();
+
 /** A message that was received. `using` gives back what it holds; so does reading a value. */
 export class Message implements Disposable {
   /** Who sent it. Only as honest as the sender. */
@@ -106,9 +109,14 @@ export class IncomingCall extends Message {
     mailbox: number,
     to: number,
     window: number,
-    ...message: ConstructorParameters<typeof Message>
+    from: EntityId,
+    type: number,
+    codec: Codec,
+    form: Form,
+    bytes: Uint8Array | undefined,
+    loan: Loan | undefined,
   ) {
-    super(...message);
+    super(from, type, codec, form, bytes, loan);
     this.#answering = answering;
     this.call = call;
     this.mailbox = mailbox;
@@ -140,12 +148,12 @@ export class IncomingCall extends Message {
    * @throws VdsoError `ERR_VDSO_NOT_CLONABLE` - this cannot be sent; the call is still unanswered.
    */
   reply(data?: unknown): Promise<void> {
-    return this.#end(() => this.#answering.reply(this, data));
+    return this.#end(false, data);
   }
 
   /** Answers with an error: the call rejects with a copy of it, stack and code included. */
   fail(error: unknown): Promise<void> {
-    return this.#end(() => this.#answering.fail(this, error));
+    return this.#end(true, error);
   }
 
   /**
@@ -171,11 +179,11 @@ export class IncomingCall extends Message {
     await this.#answering.answer(this, data);
   }
 
-  #end(send: () => Promise<void>): Promise<void> {
+  #end(failed: boolean, data: unknown): Promise<void> {
     if (this.#answered) return Promise.reject(answered());
     this.#answered = true;
     try {
-      return send();
+      return failed ? this.#answering.fail(this, data) : this.#answering.reply(this, data);
     } catch (error) {
       this.#answered = false;
       return Promise.reject(error);

@@ -249,7 +249,10 @@ export class Wire {
       this.length = words[(item + 32) >>> 2]!;
     } else if (this.form !== Form.None) {
       const start = item + 24;
-      this.bytes = this.#bytes.slice(start, start + Math.min(this.length, INLINE_BYTES)) as Uint8Array;
+      const bytes = new Uint8Array(Math.min(this.length, INLINE_BYTES));
+      // `slice` of shared memory costs more than all of it.
+      for (let k = 0; k < bytes.length; k++) bytes[k] = this.#bytes[start + k]!;
+      this.bytes = bytes;
     }
     queues.release(inbox, item);
     return true;
