@@ -3,9 +3,9 @@ import { VdsoError } from "../errors.ts";
 
 export interface WaitOptions {
   /** Gives up: the call rejects with the signal's reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Gives up after so long, with `ERR_VDSO_TIMEOUT`. Default: never. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
 }
 
 /** Of calls that stand for something else than work to wait for. */

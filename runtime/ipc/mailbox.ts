@@ -16,11 +16,12 @@ import { Policy, Status, type VqueueApi, Watch } from "../../generated/vqueue/vq
 import { VdsoError } from "../errors.ts";
 import { pidOf, vvarOf } from "../loader/attach.ts";
 import { FIRST_ADDRESS, failure, isOver } from "./failure.ts";
+import { checkOptions, type WaitOptions } from "./guard.ts";
 import { checkLength, Item, type Message, read, type Views, viewsOf, write } from "./item.ts";
-import { Waiter, type WaitOptions } from "./waiter.ts";
+import { Waiter } from "./waiter.ts";
 
+export type { WaitOptions } from "./guard.ts";
 export { DATA_BYTES, type Item, type Message } from "./item.ts";
-export type { WaitOptions } from "./waiter.ts";
 
 /** What a sender meets when the mailbox is full: an error, a wait, or room because the oldest item is dropped (and counted). */
 export type FullPolicy = "fail" | "wait" | "drop-oldest";
@@ -93,24 +94,42 @@ export class Mailboxes {
     return new Mailbox(id, this.#shared);
   }
 
-  /** Waits until one of several mailboxes has an item, or is closed; returns that one. */
-  select(mailboxes: readonly Mailbox[], options: WaitOptions = {}): Promise<Mailbox> {
+  /**
+   * Waits until one of several mailboxes has an item, or is closed; returns that one.
+   *
+   * @throws VdsoError `ERR_VDSO_ARGUMENT` - no mailbox, or a time-out that is none; `ERR_VDSO_MAILBOX_FOREIGN` - one is not this process's;
+   * `ERR_VDSO_TIMEOUT`; the signal's reason.
+   */
+  async select(mailboxes: readonly Mailbox[], options: WaitOptions = {}): Promise<Mailbox> {
+    checkSome(mailboxes);
     const { api, waiter } = this.#shared;
     const targets = mailboxes.map(({ id }) => ({ mailbox: id, what: Watch.Item }));
     const attempt = (): Mailbox | undefined =>
-      mailboxes.find(({ id }) => api.statusOf(id) !== Status.Ok || api.waitForItem(id, 0) === Status.Ok);
+      mailboxes.find(({ id }) => {
+        const status = api.waitForItem(id, 0);
+        if (status === Status.Foreign) throw failure(status, `mailbox ${id}: select`);
+        return status !== Status.Empty && status !== Status.TimedOut;
+      });
     return waiter.until(targets, attempt, "select", options);
   }
 
   /** The same, and blocks this thread. Returns `undefined` when time is up. */
-  selectSync(mailboxes: readonly Mailbox[], { timeoutMs }: Pick<WaitOptions, "timeoutMs"> = {}): Mailbox | undefined {
+  selectSync(mailboxes: readonly Mailbox[], options: Pick<WaitOptions, "timeoutMs"> = {}): Mailbox | undefined {
+    checkOptions(options);
+    checkSome(mailboxes);
+    const closed = mailboxes.find(({ id }) => isOver(this.#shared.api.statusOf(id)));
+    return closed ?? this.#shared.waiter.aside(() => this.#selectWatched(mailboxes, options.timeoutMs));
+  }
+
+  #selectWatched(mailboxes: readonly Mailbox[], timeoutMs: number | undefined): Mailbox | undefined {
     const { api } = this.#shared;
-    const added = mailboxes.filter(({ id }) => {
-      const status = api.watch(id, Watch.Item);
-      if (status !== Status.Ok && status !== Status.Exists) throw failure(status, `mailbox ${id}: select`);
-      return status === Status.Ok;
-    });
+    const added: Mailbox[] = [];
     try {
+      for (const mailbox of mailboxes) {
+        const status = api.watch(mailbox.id, Watch.Item);
+        if (status === Status.Ok) added.push(mailbox);
+        else if (status !== Status.Exists) throw failure(status, `mailbox ${mailbox.id}: select`);
+      }
       const end = deadline(timeoutMs);
       for (;;) {
         const id = api.waitAny(left(end));
@@ -130,6 +149,9 @@ export class Mailbox implements AsyncIterable<Item>, Disposable {
   readonly #shared: Shared;
   readonly #claimed: Item;
   readonly #taken: Item;
+  /** For copies: what a caller has claimed or taken in place is another slot. */
+  readonly #copied: Item;
+  #left = false;
 
   /** Made by {@link Mailboxes}. */
   constructor(id: number, shared: Shared) {
@@ -137,17 +159,18 @@ export class Mailbox implements AsyncIterable<Item>, Disposable {
     this.#shared = shared;
     this.#claimed = new Item(shared.views);
     this.#taken = new Item(shared.views);
+    this.#copied = new Item(shared.views);
   }
 
   /**
    * Claims a slot to fill in place; `commit()` or `abandon()` it. Returns `undefined` when the mailbox is full. The object is the same at each call,
    * and its fields hold what the slot held before.
    *
-   * @throws VdsoError `ERR_VDSO_STALE_HANDLE`, `ERR_VDSO_MAILBOX_CLOSED`, `ERR_VDSO_MAILBOX_CORRUPT` - the mailbox cannot be used.
+   * @throws VdsoError `ERR_VDSO_SLOT` - one is claimed already. `ERR_VDSO_STALE_HANDLE`, `ERR_VDSO_MAILBOX_CLOSED`, `ERR_VDSO_MAILBOX_CORRUPT` - the mailbox cannot be used.
    */
   claim(urgent = false): Item | undefined {
-    const { api } = this.#shared;
-    const at = urgent ? api.claimUrgent(this.id) : api.claim(this.id);
+    if (this.#claimed.at !== 0) throw this.#held("claim");
+    const at = this.#claim(urgent);
     if (at < FIRST_ADDRESS) return this.#nothing(at, "claim");
     this.#claimed.at = at;
     return this.#claimed;
@@ -173,9 +196,10 @@ export class Mailbox implements AsyncIterable<Item>, Disposable {
    * Takes the oldest item, to read in place; `release()` or `putBack()` it. Returns `undefined` when there is none. If this process dies
    * before, the item is delivered again.
    *
-   * @throws VdsoError `ERR_VDSO_MAILBOX_FOREIGN` - not this process's. Others as for {@link Mailbox.claim}.
+   * @throws VdsoError `ERR_VDSO_SLOT` - one is taken already. `ERR_VDSO_MAILBOX_FOREIGN` - not this process's. Others as for {@link Mailbox.claim}.
    */
   take(): Item | undefined {
+    if (this.#taken.at !== 0) throw this.#held("take");
     const at = this.#shared.api.take(this.id);
     if (at < FIRST_ADDRESS) return this.#nothing(at, "take");
     this.#taken.at = at;
@@ -201,10 +225,21 @@ export class Mailbox implements AsyncIterable<Item>, Disposable {
   /** Sends if there is room now. @throws VdsoError - as {@link Mailbox.claim}; `ERR_VDSO_ITEM_LENGTH` - too much data. */
   trySend(message: Message, { urgent = false }: Pick<SendOptions, "urgent"> = {}): boolean {
     checkLength(message.data);
-    const item = this.claim(urgent);
-    if (item === undefined) return false;
-    write(item, message, this.#shared.pid);
-    this.commit();
+    const at = this.#claim(urgent);
+    if (at < FIRST_ADDRESS) {
+      this.#nothing(at, "send");
+      return false;
+    }
+    this.#copied.at = at;
+    try {
+      write(this.#copied, message, this.#shared.pid);
+    } catch (error) {
+      // A field that is no number: nobody may be held up by the slot.
+      this.#shared.api.abandon(this.id, at);
+      throw error;
+    }
+    const status = this.#shared.api.commit(this.id, at);
+    if (status !== Status.Ok) throw this.#failure(status, "send");
     return true;
   }
 
@@ -214,7 +249,7 @@ export class Mailbox implements AsyncIterable<Item>, Disposable {
    * @throws VdsoError `ERR_VDSO_MAILBOX_FULL`, `ERR_VDSO_TIMEOUT`, and as {@link Mailbox.trySend}; the signal's reason.
    */
   async send(message: Message, options: SendOptions = {}): Promise<void> {
-    options.signal?.throwIfAborted();
+    checkOptions(options);
     if (this.trySend(message, options)) return;
     if (!this.#waits) throw this.#failure(Status.Full, "send");
     const what = options.urgent ? Watch.UrgentSpace : Watch.Space;
@@ -224,6 +259,7 @@ export class Mailbox implements AsyncIterable<Item>, Disposable {
 
   /** The same, and blocks this thread. */
   sendSync(message: Message, options: Omit<SendOptions, "signal"> = {}): void {
+    checkOptions(options);
     const end = deadline(options.timeoutMs);
     const { api } = this.#shared;
     while (!this.trySend(message, options)) {
@@ -235,10 +271,12 @@ export class Mailbox implements AsyncIterable<Item>, Disposable {
 
   /** Receives a copy if there is an item now. @throws VdsoError - as {@link Mailbox.take}. */
   tryReceive(): Required<Message> | undefined {
-    const item = this.take();
-    if (item === undefined) return undefined;
-    const message = read(item);
-    this.release();
+    const at = this.#shared.api.take(this.id);
+    if (at < FIRST_ADDRESS) return this.#nothing(at, "receive");
+    this.#copied.at = at;
+    const message = read(this.#copied);
+    const status = this.#shared.api.release(this.id, at);
+    if (status !== Status.Ok) throw this.#failure(status, "receive");
     return message;
   }
 
@@ -253,8 +291,9 @@ export class Mailbox implements AsyncIterable<Item>, Disposable {
   }
 
   /** The same, and blocks this thread. */
-  receiveSync({ timeoutMs }: Pick<WaitOptions, "timeoutMs"> = {}): Required<Message> {
-    const end = deadline(timeoutMs);
+  receiveSync(options: Pick<WaitOptions, "timeoutMs"> = {}): Required<Message> {
+    checkOptions(options);
+    const end = deadline(options.timeoutMs);
     for (;;) {
       const message = this.tryReceive();
       if (message !== undefined) return message;
@@ -264,23 +303,32 @@ export class Mailbox implements AsyncIterable<Item>, Disposable {
   }
 
   /**
-   * The items as they come, each to be read in place until the next is asked for; ends when the mailbox is closed or the signal aborts.
-   * An item whose loop body threw counts as received.
+   * The items as they come, each to be read in place until the next is asked for; ends when the mailbox is closed, this process leaves it, or
+   * the signal aborts. An item whose loop body threw counts as received. Each loop has an object of its own, so several may go on at once.
    */
   async *items(options: Pick<WaitOptions, "signal"> = {}): AsyncGenerator<Item, void, undefined> {
+    const { api, views, waiter } = this.#shared;
     const targets = [{ mailbox: this.id, what: Watch.Item }];
-    for (;;) {
-      let item: Item | undefined;
+    const item = new Item(views);
+    const attempt = (): Item | undefined => {
+      const at = api.take(this.id);
+      if (at < FIRST_ADDRESS) return this.#nothing(at, "items");
+      item.at = at;
+      return item;
+    };
+    while (!options.signal?.aborted) {
       try {
-        item = this.take() ?? (await this.#shared.waiter.until(targets, () => this.take(), "items", options));
+        if (attempt() === undefined) await waiter.until(targets, attempt, `mailbox ${this.id}: items`, options);
       } catch (error) {
-        if (options.signal?.aborted || isOver(this.#shared.api.statusOf(this.id))) return;
+        if (this.#left || options.signal?.aborted || isOver(api.statusOf(this.id))) return;
         throw error;
       }
       try {
         yield item;
       } finally {
-        this.release();
+        const status = api.release(this.id, item.at);
+        item.at = 0;
+        if (status !== Status.Ok) this.#nothing(status, "items");
       }
     }
   }
@@ -301,9 +349,26 @@ export class Mailbox implements AsyncIterable<Item>, Disposable {
     if (status !== Status.Ok) throw this.#failure(status, "close");
   }
 
-  /** Receives no more: the mailbox closes when its last owner has left. For those who are none it does nothing. */
+  /**
+   * Receives no more: the mailbox closes when its last owner has left. What this process waits for there ends. For those who are no owners it does
+   * nothing, and a second time neither.
+   */
   [Symbol.dispose](): void {
-    this.#shared.api.leave(this.id);
+    if (this.#shared.api.leave(this.id) !== Status.Ok) return;
+    this.#left = true;
+    this.#shared.waiter.retry();
+  }
+
+  #claim(urgent: boolean): number {
+    const { api } = this.#shared;
+    return urgent ? api.claimUrgent(this.id) : api.claim(this.id);
+  }
+
+  #held(what: string): VdsoError {
+    return new VdsoError(
+      "ERR_VDSO_SLOT",
+      `mailbox ${this.id}: ${what}: expected the slot before to be finished, found it held`,
+    );
   }
 
   get #waits(): boolean {
@@ -320,8 +385,13 @@ export class Mailbox implements AsyncIterable<Item>, Disposable {
   }
 }
 
+function checkSome(mailboxes: readonly Mailbox[]): void {
+  if (mailboxes.length > 0) return;
+  throw new VdsoError("ERR_VDSO_ARGUMENT", "select: expected at least one mailbox, found none");
+}
+
 function deadline(timeoutMs: number | undefined): number {
-  return timeoutMs === undefined || !(timeoutMs >= 0) ? Infinity : performance.now() + timeoutMs;
+  return timeoutMs === undefined ? Infinity : performance.now() + timeoutMs;
 }
 
 function left(end: number): number {

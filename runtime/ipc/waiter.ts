@@ -4,13 +4,7 @@
  */
 import { Status, type VqueueApi, type Watch } from "../../generated/vqueue/vqueue.js";
 import { FIRST_ADDRESS, failure } from "./failure.ts";
-
-export interface WaitOptions {
-  /** Ends the wait: its promise rejects with the signal's reason. */
-  readonly signal?: AbortSignal | undefined;
-  /** Default: no limit. */
-  readonly timeoutMs?: number | undefined;
-}
+import { checkOptions, type WaitOptions } from "./guard.ts";
 
 /** One thing to wait for. */
 export interface Target {
@@ -42,7 +36,7 @@ export class Waiter {
   until<T>(targets: readonly Target[], attempt: () => T | undefined, what: string, options: WaitOptions): Promise<T> {
     const { signal, timeoutMs } = options;
     return new Promise<T>((resolve, reject) => {
-      signal?.throwIfAborted();
+      checkOptions(options);
       let timer: ReturnType<typeof setTimeout> | undefined;
       const end = (): void => {
         clearTimeout(timer);
@@ -51,11 +45,14 @@ export class Waiter {
       };
       const giveUp = (reason: unknown): void => {
         end();
-        // It may have been woken for this just now: somebody else can use it.
-        for (const target of targets) this.#api.passOn(target.mailbox, target.what);
+        pass();
         reject(reason);
       };
       const onAbort = (): void => giveUp(signal?.reason);
+      const pass = (): void => {
+        // It may have been woken for this just now: somebody else can use it.
+        for (const target of targets) this.#api.passOn(target.mailbox, target.what);
+      };
       const pending: Pending = {
         targets,
         attempt: () => {
@@ -65,18 +62,17 @@ export class Waiter {
             end();
             resolve(value);
           } catch (error) {
-            end();
-            reject(error);
+            giveUp(error);
           }
           return true;
         },
       };
       if (pending.attempt()) return;
+      this.#pending.add(pending);
       for (const { mailbox, what: kind } of targets) {
         const status = this.#api.watch(mailbox, kind);
         if (status !== Status.Ok && status !== Status.Exists) return giveUp(failure(status, what));
       }
-      this.#pending.add(pending);
       signal?.addEventListener("abort", onAbort);
       if (timeoutMs !== undefined && timeoutMs >= 0 && timeoutMs < HOLD_MS) {
         timer = setTimeout(() => giveUp(failure(Status.TimedOut, what)), timeoutMs);
@@ -84,6 +80,24 @@ export class Waiter {
       this.#wake();
       if (!this.#running) void this.#run();
     });
+  }
+
+  /** Lets everything that is pending try again: this process may not have what it waits for any more. */
+  retry(): void {
+    if (this.#pending.size > 0) this.#wake();
+  }
+
+  /** Runs `block`, which blocks the thread, with nothing watched but what it watches itself. */
+  aside<T>(block: () => T): T {
+    const targets = [...this.#pending].flatMap((pending) => pending.targets);
+    for (const { mailbox, what } of targets) this.#api.unwatch(mailbox, what);
+    try {
+      return block();
+    } finally {
+      // One that cannot be watched any more is told why when it tries again.
+      for (const { mailbox, what } of targets) this.#api.watch(mailbox, what);
+      this.retry();
+    }
   }
 
   #remove(pending: Pending): void {
