@@ -45,6 +45,8 @@ export interface CpuOptions {
   readonly sliceMs: number;
   /** How long to look for work before sleeping. */
   readonly spinUs: number;
+  /** It stops when it had nothing to do for so long. Default: never. */
+  readonly idleMs?: number | undefined;
   /** For what does not fit into a task. */
   readonly heap?: Heap | undefined;
 }
@@ -84,6 +86,8 @@ export class Cpu implements CoroutineHost {
   /** Called when a task of this thread has ended. */
   readonly #onEnd: (() => void)[] = [];
   #stopped = false;
+  /** Tasks picked. */
+  #steps = 0;
 
   /** @throws VdsoError `ERR_VDSO_CPU_LIMIT` - there are as many CPUs as the image has room for. */
   constructor(api: VschedApi, options: CpuOptions) {
@@ -216,10 +220,17 @@ export class Cpu implements CoroutineHost {
   async run(): Promise<void> {
     // A thread that exists for this; another one lives and ends by its own reasons.
     const release = this.#options.blocking ? hold() : undefined;
+    const { idleMs = Number.POSITIVE_INFINITY } = this.#options;
     let turned = performance.now();
+    let worked = turned;
+    let steps = this.#steps;
     while (!this.#stopped) {
       const busy = await this.#work();
       if (this.#stopped) break;
+      if (this.#steps !== steps || this.#coroutines.size > 0) {
+        steps = this.#steps;
+        worked = performance.now();
+      } else if (performance.now() - worked > idleMs) break;
       if (!busy) await this.#idle();
       // The event loop has its own things to do: messages, timers, promises of the host.
       if (busy || performance.now() - turned > this.#options.sliceMs) {
@@ -306,6 +317,7 @@ export class Cpu implements CoroutineHost {
         id = this.#lookAround();
         if (id === 0) return false;
       }
+      this.#steps++;
       this.#step(id);
       if (this.#running !== undefined) {
         this.#watchRunning();
@@ -368,6 +380,18 @@ export class Cpu implements CoroutineHost {
     // Tasks that it had finished come first: they name what it had sent.
     this.#takeFinished();
     this.payloads.heap?.discardFrom(pid);
+  }
+
+  /** Gives up the portable tasks of this thread, when nobody is left who could run them. */
+  abandon(error: () => VdsoError): void {
+    this.#takeFinished();
+    for (const id of this.#handles.ids()) {
+      const outcome = this.#handles.get(id);
+      this.#handles.delete(id);
+      this.payloads.freeArguments(id);
+      outcome?.settle(false, error(), id);
+      this.api.release(id);
+    }
   }
 
   /** Settles the handles of portable tasks that have ended. */

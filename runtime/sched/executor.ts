@@ -7,11 +7,13 @@ import { Cpu } from "./cpu.ts";
 import type { ExecutorData } from "./executors.ts";
 
 // While the module loads: whoever started the process may rely on the CPU when it is there.
-const { sliceMs, spinUs, withHeap } = current().data as ExecutorData;
+const { sliceMs, spinUs, withHeap, idleMs } = current().data as ExecutorData;
 const heap = withHeap ? new Heap(attach(vheap)) : undefined;
-const cpu = new Cpu(attach(vsched), { general: true, blocking: true, sliceMs, spinUs, heap });
+const cpu = new Cpu(attach(vsched), { general: true, blocking: true, sliceMs, spinUs, heap, idleMs });
 
 export default async function main(): Promise<void> {
   current().onShutdown(() => cpu.stop());
   await cpu.run();
+  // Whatever modules have left open in this thread: nobody asks it for anything any more.
+  if (!current().stopping) current().exit(0);
 }

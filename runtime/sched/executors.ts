@@ -35,6 +35,8 @@ export interface ExecutorData {
   readonly sliceMs: number;
   readonly spinUs: number;
   readonly withHeap: boolean;
+  /** Ends when it had nothing to do for so long; absent: never. */
+  readonly idleMs?: number | undefined;
 }
 
 /** One that runs. */
@@ -78,14 +80,14 @@ export class Executors {
     return this.running.size + this.#starting;
   }
 
-  /** @throws what the kernel's `spawn` refuses. */
-  async start(): Promise<Executor> {
+  /** @param temporary - it ends when it is idle. @throws what the kernel's `spawn` refuses. */
+  async start(temporary = false): Promise<Executor> {
     this.#starting++;
     try {
       const child = await this.#kernel.spawn(module, {
         ...this.#options,
         name: `cpu-${++this.#started}`,
-        data: this.#data,
+        data: temporary ? this.#data : { ...this.#data, idleMs: undefined },
       });
       const executor = { pid: child.pid, name: child.name, cpu: this.#cpuOf(child.pid) };
       this.running.set(child.pid, executor);

@@ -11,7 +11,10 @@
  * console.log(await work.fibonacci(30));
  * ```
  */
+export { default as vheap } from "../../generated/vheap/vheap.js";
 export { default as vsched, Policy, TraceEvent } from "../../generated/vsched/vsched.js";
-export type { SchedulerKernel } from "./executors.ts";
+export type { ExecutorOptions, SchedulerKernel } from "./executors.ts";
+export type { Durations } from "./histogram.ts";
+export { Pool, type PoolFunction, type PoolOptions, type PoolStats, type RunOptions } from "./pool.ts";
 export { type Portable, Scheduler, type SchedulerOptions } from "./scheduler.ts";
 export type { Task, TaskContext, TaskOptions } from "./task.ts";

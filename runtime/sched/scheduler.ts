@@ -20,6 +20,7 @@
  */
 import vsched, { CPUS, type CpuStats, Policy, type VschedApi } from "../../generated/vsched/vsched.js";
 import { VdsoError } from "../errors.ts";
+import type { Loan } from "../ipc/heap.ts";
 import { Cpu } from "./cpu.ts";
 import { Executors, heapOf, type SchedulerKernel } from "./executors.ts";
 import type { Task, TaskContext, TaskOptions } from "./task.ts";
@@ -44,9 +45,11 @@ export type Portable<Module> = {
   readonly [K in keyof Module as Module[K] extends (...args: never[]) => unknown ? K : never]: Module[K] extends (
     ...args: infer Args
   ) => infer Result
-    ? (...args: WithoutContext<Args>) => Promise<Awaited<Result>>
+    ? (...args: Lendable<WithoutContext<Args>>) => Promise<Awaited<Result>>
     : never;
 };
+/** Bytes may be lent. */
+type Lendable<Args extends unknown[]> = { [N in keyof Args]: Args[N] extends Uint8Array ? Args[N] | Loan : Args[N] };
 type WithoutContext<Args extends unknown[]> = Args extends [...infer Rest, TaskContext] ? Rest : Args;
 
 export class Scheduler implements AsyncDisposable {

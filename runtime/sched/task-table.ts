@@ -17,6 +17,11 @@ export class TaskTable<T> {
     return this.#ids[place] === id ? this.#values[place] : undefined;
   }
 
+  /** Of all that are in it now. */
+  ids(): number[] {
+    return Array.from(this.#ids).filter((id) => id !== 0);
+  }
+
   /** The slot has to be free: the task before has been deleted. */
   set(id: number, value: T): void {
     const place = id & INDEX_MASK;

@@ -1,0 +1,294 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import vheap, { HEAP_BYTES } from "../../generated/vheap/vheap.js";
+import vsched, { Policy, TASKS } from "../../generated/vsched/vsched.js";
+import { Kernel } from "../../runtime/index.ts";
+import type { SchedulerKernel } from "../../runtime/sched/executors.ts";
+import { Pool, type PoolOptions } from "../../runtime/sched/pool.ts";
+
+const url = new URL("./fixtures/work.ts", import.meta.url);
+type Work = typeof import("./fixtures/work.ts");
+
+const pools: Pool[] = [];
+async function start(options: PoolOptions = {}): Promise<Pool> {
+  const pool = await Pool.start({ log: () => undefined, ...options });
+  pools.push(pool);
+  return pool;
+}
+afterEach(async () => {
+  await Promise.all(pools.splice(0).map((pool) => pool.destroy()));
+});
+const later = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+const code = (text: string) => expect.objectContaining({ code: text });
+
+function inUse(pool: Pool): number {
+  const { ownedBytes, sentBytes } = pool.heap.stats();
+  return ownedBytes + sentBytes;
+}
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await later(5);
+}
+
+describe("a pool of two threads", () => {
+  let pool: Pool;
+  beforeAll(async () => {
+    pool = await Pool.start({ maxThreads: 2, graceMs: 50, policy: Policy.Cfs, log: () => undefined });
+  });
+  afterAll(() => pool?.destroy());
+  const work = () => pool.module<Work>(url);
+
+  test("runs functions of modules: by call, by reference, by address and name, by default export", async () => {
+    expect(await work().add(1, 2)).toBe(3);
+    expect(await pool.run(work().add, [3, 4])).toBe(7);
+    expect(await pool.run(url, [5, 6], { name: "add" })).toBe(11);
+    expect(await pool.run(url, [21])).toBe(42);
+  });
+
+  test("keeps errors as they were thrown", async () => {
+    await expect(work().fails("no such thing")).rejects.toMatchObject({ name: "RangeError", message: "no such thing" });
+  });
+
+  test("refuses what it cannot run or send, by a rejection that says why", async () => {
+    const local = ((): Promise<number> => Promise.resolve(1)) as () => Promise<number>;
+    await expect(pool.run(local, [])).rejects.toMatchObject({
+      code: "ERR_VDSO_ARGUMENT",
+      message: expect.stringContaining("of this thread"),
+    });
+    await expect(pool.run(url, [1, { a: [() => 1] }], { name: "echo" })).rejects.toMatchObject({
+      code: "ERR_VDSO_NOT_CLONABLE",
+      message: expect.stringContaining("arguments[1].a[0]"),
+    });
+    await expect(pool.run(url, [], { name: "nothing" })).rejects.toEqual(code("ERR_VDSO_NO_EXPORT"));
+    await expect(pool.run(new URL("./missing.ts", url))).rejects.toThrow("Cannot find module");
+    await expect(pool.run(new URL("./throws-at-load.ts", url), [], { name: "never" })).rejects.toMatchObject({
+      name: "RangeError",
+      message: "thrown while loading",
+    });
+    await expect(pool.run(work().echo, [1], { priority: 99 })).rejects.toEqual(code("ERR_VDSO_ARGUMENT"));
+    await expect(pool.run(work().echo, [1], { timeoutMs: -1 })).rejects.toEqual(code("ERR_VDSO_ARGUMENT"));
+    await expect(pool.run(work().echo, [1], { transfer: [new Map() as never] })).rejects.toEqual(
+      code("ERR_VDSO_ARGUMENT"),
+    );
+    await expect(work().echo(new Uint8Array(HEAP_BYTES))).rejects.toEqual(code("ERR_VDSO_HEAP_SIZE"));
+    await expect(work().large(HEAP_BYTES)).rejects.toEqual(code("ERR_VDSO_HEAP_SIZE"));
+    expect(pool.pending).toBe(0);
+    expect(await work().add(1, 1)).toBe(2);
+  });
+
+  test("more tasks than the task table has room for wait, and all come back", async () => {
+    const count = TASKS + 2000;
+    const results = await Promise.all(Array.from({ length: count }, (_, i) => work().add(i, 1)));
+    expect(results.every((result, i) => result === i + 1)).toBe(true);
+  });
+
+  test("arguments larger than the heap together wait for each other, and leave nothing behind", async () => {
+    const bytes = new Uint8Array(HEAP_BYTES / 8);
+    const tasks = Array.from({ length: 12 }, (_, i) => pool.run(work().fills, [bytes, i]));
+    // What is changed after the call is not what was sent.
+    bytes.fill(1);
+    await Promise.all(tasks);
+    await until(() => inUse(pool) === 0);
+  });
+
+  test("a loan is lent, one that is transferred is released, a buffer that is transferred is detached", async () => {
+    const lent = pool.loan(1000);
+    await work().fills(lent, 5);
+    expect(lent.bytes[999]).toBe(5);
+    await pool.run(work().fills, [lent, 6], { transfer: [lent] });
+    expect(() => lent.bytes).toThrow("vheap");
+    const { buffer } = new Uint8Array(2000);
+    await pool.run(url, [buffer], { name: "echo", transfer: [buffer] });
+    expect(buffer.byteLength).toBe(0);
+    await until(() => inUse(pool) === 0);
+  });
+
+  test("aborting: before the call, while it waits, while it runs", async () => {
+    const reason = new Error("changed my mind");
+    await expect(pool.run(work().add, [1, 1], { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    const abort = new AbortController();
+    const busy = Array.from({ length: 4 }, () => work().spins(30));
+    const waiting = pool.run(url, [new Uint8Array(5000)], { name: "echo", signal: abort.signal });
+    const running = pool.run(url, [1e6], { name: "sleeps", signal: abort.signal });
+    setTimeout(() => abort.abort(reason), 10);
+    await expect(waiting).rejects.toBe(reason);
+    await expect(running).rejects.toBe(reason);
+    await Promise.all(busy);
+    await until(() => pool.pending === 0 && inUse(pool) === 0);
+  });
+
+  test("a task that is aborted and goes on is ended with its thread, which is replaced", async () => {
+    await expect(pool.run(work().hangs, [], { timeoutMs: 30 })).rejects.toEqual(code("ERR_VDSO_TIMEOUT"));
+    await until(() => pool.pending === 0);
+    await until(() => pool.stats().threads.length === 2);
+    expect(await work().add(1, 1)).toBe(2);
+  });
+
+  test("an abort that comes with the task's end changes nothing", async () => {
+    for (let i = 0; i < 50; i++) {
+      const abort = new AbortController();
+      const task = pool.run(work().add, [i, 1], { signal: abort.signal });
+      void (i % 2 === 0 ? Promise.resolve() : later(0)).then(() => abort.abort());
+      const [outcome] = await Promise.allSettled([task]);
+      if (outcome!.status === "fulfilled") expect(outcome!.value).toBe(i + 1);
+    }
+    await until(() => pool.pending === 0);
+  });
+
+  test("a task whose thread dies says how; the tasks that wait are done by the next one", async () => {
+    const outcomes = Promise.allSettled([work().dies(), work().dies()]);
+    const others = Promise.all(Array.from({ length: 100 }, (_, i) => work().add(i, 1)));
+    for (const outcome of await outcomes) {
+      expect(outcome).toMatchObject({
+        reason: { code: "ERR_VDSO_TASK_KILLED", message: expect.stringContaining("(exit") },
+      });
+    }
+    expect((await others).length).toBe(100);
+  });
+
+  test("a task is begun again as often as was asked for", async () => {
+    using counter = pool.loan(1);
+    counter.bytes[0] = 0;
+    expect(await pool.run(work().diesTimes, [counter, 2], { retries: 2 })).toBe(2);
+    counter.bytes[0] = 0;
+    await expect(pool.run(work().diesTimes, [counter, 2], { retries: 1 })).rejects.toEqual(
+      code("ERR_VDSO_TASK_KILLED"),
+    );
+  });
+
+  test("a broadcast runs once on every thread", async () => {
+    await until(() => pool.stats().threads.length === 2);
+    const threads = await pool.broadcast(work().thread, []);
+    expect(new Set(threads).size).toBe(2);
+  });
+
+  test("its figures count what was done, and how long it took", async () => {
+    const before = pool.stats();
+    await Promise.all([
+      work().spins(20),
+      work().spins(20),
+      work()
+        .fails("x")
+        .catch(() => undefined),
+    ]);
+    const { done, failed, run, wait, threads, queued } = pool.stats();
+    expect(done - before.done).toBe(2);
+    expect(failed - before.failed).toBe(1);
+    expect(run.count - before.run.count).toBe(3);
+    expect(run.maxMs).toBeGreaterThanOrEqual(20);
+    expect(wait.p50Ms).toBeLessThanOrEqual(wait.p99Ms);
+    expect(threads.length).toBe(2);
+    expect(queued).toBe(0);
+  });
+
+  test("tasks go on while this thread is blocked", async () => {
+    const done = () => pool.stats().threads.reduce((sum, { tasks }) => sum + tasks, 0);
+    const tasks = Array.from({ length: 30 }, () => work().spins(10));
+    const before = done();
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 400);
+    expect(done() - before).toBeGreaterThan(10);
+    await Promise.all(tasks);
+  });
+});
+
+test("a full queue refuses, and drain says when there is room", async () => {
+  const pool = await start({ maxThreads: 1, maxQueue: 2 });
+  const work = pool.module<Work>(url);
+  const tasks = Array.from({ length: 3 }, () => work.spins(10));
+  await expect(work.add(1, 1)).rejects.toEqual(code("ERR_VDSO_QUEUE_FULL"));
+  await pool.drain();
+  expect(pool.queued).toBe(0);
+  await Promise.all(tasks);
+  expect(await work.add(1, 1)).toBe(2);
+  await pool.drain();
+});
+
+test("threads come when there is work and go when there is none", async () => {
+  const pool = await start({ minThreads: 0, maxThreads: 2, idleTimeoutMs: 30 });
+  const work = pool.module<Work>(url);
+  expect(pool.stats().threads).toEqual([]);
+  for (let round = 0; round < 2; round++) {
+    const threads = await Promise.all(Array.from({ length: 20 }, () => work.spins(5)));
+    expect(threads.length).toBe(20);
+    await until(() => pool.stats().threads.length === 0);
+  }
+});
+
+test("a thread that runs out of memory takes only its task with it, and the error says so", async () => {
+  const pool = await start({ maxThreads: 1, resourceLimits: { maxOldGenerationSizeMb: 32 } });
+  const work = pool.module<Work>(url);
+  const [fatal, next] = await Promise.allSettled([work.exhausts(), work.add(1, 1)]);
+  expect(fatal).toMatchObject({
+    reason: { code: "ERR_VDSO_TASK_KILLED", message: expect.stringContaining("out-of-memory") },
+  });
+  expect(next).toMatchObject({ value: 2 });
+});
+
+test("when no thread can be started, tasks are refused with the reason", async () => {
+  await using kernel = await Kernel.boot({ vdsos: [vsched, vheap] });
+  const barren: SchedulerKernel = {
+    attach: (library) => kernel.attach(library),
+    kill: (pid) => kernel.kill(pid),
+    spawn: () => Promise.reject(new Error("no threads today")),
+  };
+  const pool = await start({ kernel: barren, minThreads: 0, maxThreads: 1 });
+  await expect(pool.module<Work>(url).add(1, 1)).rejects.toMatchObject({
+    code: "ERR_VDSO_POOL_START",
+    message: expect.stringContaining("no threads today"),
+  });
+  await pool.destroy();
+});
+
+test("close waits for what it has, also twice, and refuses more", async () => {
+  const pool = await start({ maxThreads: 1 });
+  const work = pool.module<Work>(url);
+  const tasks = Promise.all([work.spins(5), work.sleeps(20), work.add(1, 2)]);
+  const closed = pool.close();
+  expect(pool.close()).toBe(closed);
+  await expect(work.add(1, 1)).rejects.toEqual(code("ERR_VDSO_SHUTDOWN"));
+  await closed;
+  expect((await tasks)[2]).toBe(3);
+  await expect(pool.run(url, [1])).rejects.toEqual(code("ERR_VDSO_SHUTDOWN"));
+});
+
+test("destroy ends what runs and what waits, and gives its memory back", async () => {
+  const kernel = await Kernel.boot({ vdsos: [vsched, vheap], log: () => undefined });
+  try {
+    const pool = await start({ kernel, maxThreads: 1 });
+    const work = pool.module<Work>(url);
+    const outcomes = Promise.allSettled([
+      work.hangs(),
+      ...Array.from({ length: 20 }, () => work.echo(new Uint8Array(9000))),
+    ]);
+    await later(20);
+    await pool.destroy();
+    for (const outcome of await outcomes) expect(outcome).toMatchObject({ status: "rejected" });
+    expect(inUse(pool)).toBe(0);
+    expect(kernel.processes()).toEqual([]);
+    await pool.close();
+  } finally {
+    await kernel.shutdown({ timeoutMs: 100 });
+  }
+});
+
+test("options out of range are refused by name", async () => {
+  const wrong: PoolOptions[] = [
+    { maxThreads: 0 },
+    { maxThreads: 1.5 },
+    { maxThreads: 1000 },
+    { minThreads: -1 },
+    { minThreads: 3, maxThreads: 2 },
+    { idleTimeoutMs: -1 },
+    { graceMs: Number.NaN },
+    { maxQueue: -1 },
+    { retries: -1 },
+  ];
+  for (const options of wrong) await expect(start(options)).rejects.toEqual(code("ERR_VDSO_ARGUMENT"));
+});
+
+test("a kernel without the heap, or with a scheduler, is refused", async () => {
+  await using without = await Kernel.boot({ vdsos: [vsched] });
+  await expect(start({ kernel: without })).rejects.toEqual(code("ERR_VDSO_NOT_MAPPED"));
+  await using kernel = await Kernel.boot({ vdsos: [vsched, vheap] });
+  await start({ kernel, maxThreads: 1 });
+  await expect(start({ kernel, maxThreads: 1 })).rejects.toEqual(code("ERR_VDSO_SCHED_STARTED"));
+  await pools[0]!.destroy();
+});
