@@ -80,14 +80,10 @@ const VIEWS = [
   DataView,
 ] as const;
 
-const ERRORS: Readonly<Record<string, ErrorConstructor>> = {
-  EvalError,
-  RangeError,
-  ReferenceError,
-  SyntaxError,
-  TypeError,
-  URIError,
-};
+/** A map: a name may be one of those that every object has. */
+const ERRORS: ReadonlyMap<string, ErrorConstructor> = new Map(
+  [EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError].map((type) => [type.name, type]),
+);
 
 /** Objects that hold something that no copy could. */
 const UNCLONABLE = [Promise, WeakMap, WeakSet, WeakRef, SharedArrayBuffer];
@@ -341,8 +337,10 @@ class Writer {
       this.#byte(Tag.Buffer);
       this.#raw(new Uint8Array(value));
     } else if (ArrayBuffer.isView(value)) {
+      const type = VIEWS.findIndex((each) => value instanceof each);
+      if (type < 0) throw new Refusal(`a ${Object.prototype.toString.call(value).slice(8, -1)}`);
       this.#byte(Tag.View);
-      this.#byte(VIEWS.findIndex((type) => value instanceof type));
+      this.#byte(type);
       this.#raw(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
     } else if (value instanceof Error) this.#error(value);
     else if (value instanceof RegExp) {
@@ -511,8 +509,10 @@ class Reader {
         return this.#seen[index];
       }
       case Tag.Token: {
-        const token = this.#value();
         if (!this.#revive) throw this.#garbage("a stand-in");
+        if (++this.#depth > MAX_DEPTH) throw this.#garbage(`more than ${MAX_DEPTH} levels`);
+        const token = this.#value();
+        this.#depth--;
         try {
           return this.#revive(token);
         } catch (error) {
@@ -606,7 +606,7 @@ class Reader {
   #error(): Error {
     const [name, message, stack] = [this.#text(), this.#text(), this.#text()];
     const error = this.#keep(
-      name === "VdsoError" ? new VdsoError("ERR_VDSO_REMOTE", message) : new (ERRORS[name] ?? Error)(message),
+      name === "VdsoError" ? new VdsoError("ERR_VDSO_REMOTE", message) : new (ERRORS.get(name) ?? Error)(message),
     );
     if (error.name !== name) setOwn(error, "name", name);
     setOwn(error, "stack", stack);

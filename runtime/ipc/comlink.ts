@@ -10,9 +10,9 @@
  * await counter.increment();
  * ```
  *
- * Comlink is used as it is. Message ports in messages, as its proxies have them, are joined to a port of ours on each side. A request is a message
- * with an `id`, the next one from the other side with that `id` its answer, as Comlink has it: while a request waits, the process stays alive; when the
- * other side ends, it is answered with an error, where over a MessagePort it would wait for ever.
+ * Comlink is used as it is. Message ports in messages, as its proxies have them, are joined to a port of ours on each side. Its requests are known by their
+ * `type` and `id`, the next message from the other side with that `id` is the answer: while a request waits, the process stays alive; when the other side
+ * ends, it is answered with an error, where over a MessagePort it would wait for ever.
  */
 import { VdsoError } from "../errors.ts";
 import type { EntityId } from "./address.ts";
@@ -42,9 +42,8 @@ export class IpcPort {
   readonly #ipc: Ipc;
   readonly #entity: Entity;
   readonly #listeners = new Map<string, Set<Listener>>();
-  /** Requests of this side, and of the other. */
+  /** Requests of this side. */
   readonly #asked = new Set<unknown>();
-  readonly #toAnswer = new Set<unknown>();
   /** Until the other side is there, or nobody listens yet. */
   #unsent: Encoded[] | undefined = [];
   #unread: PortMessage[] | undefined = [];
@@ -66,6 +65,11 @@ export class IpcPort {
   /** A port that waits for its other end. */
   static accept(ipc: Ipc): IpcPort {
     return new IpcPort(ipc);
+  }
+
+  /** Closes it unless its other end has come. */
+  giveUp(): void {
+    if (this.#peer === undefined) this.close();
   }
 
   /** The other end of a port that waits. */
@@ -122,11 +126,7 @@ export class IpcPort {
       ports.push(port);
       return port;
     });
-    const id = requestId(data);
-    if (id !== undefined) {
-      if (this.#asked.delete(id)) this.#relax();
-      else this.#toAnswer.add(id);
-    }
+    if (this.#asked.delete((data as { readonly id?: unknown } | null | undefined)?.id)) this.#relax();
     const event = { data, ports };
     if (this.#unread) this.#unread.push(event);
     else this.#emit("message", event);
@@ -158,7 +158,7 @@ export class IpcPort {
     const list = "transfer" in transfer ? (transfer.transfer ?? []) : (transfer as readonly unknown[]);
     for (const item of list) if (item instanceof ArrayBuffer && !item.detached) item.transfer();
     const id = requestId(message);
-    if (id === undefined || this.#toAnswer.delete(id)) return;
+    if (id === undefined) return;
     this.#asked.add(id);
     this.#release ??= this.#ipc.hold();
   }
@@ -173,14 +173,23 @@ export class IpcPort {
   #standIn(part: object): Token | undefined {
     if (part instanceof IpcPort) {
       // Ours would have to be moved; joining it to another does the same.
-      const through = IpcPort.accept(this.#ipc);
+      const through = this.#through();
       join(part, through);
       return ["port", through.id];
     }
     if (!(part instanceof MessagePort)) return undefined;
-    const through = IpcPort.accept(this.#ipc);
+    const through = this.#through();
     bridge(part, through);
     return ["port", through.id];
+  }
+
+  /** A port whose other end this one's other side will open, or nobody. */
+  #through(): IpcPort {
+    const through = IpcPort.accept(this.#ipc);
+    const giveUp = (): void => through.giveUp();
+    this.addEventListener("close", giveUp);
+    through.addEventListener("close", () => this.removeEventListener("close", giveUp));
+    return through;
   }
 
   #relax(): void {
@@ -272,8 +281,12 @@ function join(one: IpcPort, other: IpcPort): void {
   }
 }
 
-function requestId(message: unknown): unknown {
-  return (message as { readonly id?: unknown } | null | undefined)?.id;
+const REQUESTS: ReadonlySet<unknown> = new Set(["GET", "SET", "APPLY", "CONSTRUCT", "ENDPOINT", "RELEASE"]);
+
+/** The id of a message that is one of Comlink's requests. */
+function requestId(message: unknown): string | undefined {
+  const { id, type } = Object(message) as { readonly id?: unknown; readonly type?: unknown };
+  return typeof id === "string" && REQUESTS.has(type) ? id : undefined;
 }
 
 /**
@@ -290,6 +303,8 @@ export async function listen(ipc: Ipc, name: string, onPort: (port: IpcPort) => 
     const port = IpcPort.accept(ipc);
     ports.add(port);
     port.addEventListener("close", () => ports.delete(port));
+    const forget = ipc.whenGone(message.from, () => port.giveUp());
+    port.addEventListener("close", forget);
     onPort(port);
     return port.id;
   });

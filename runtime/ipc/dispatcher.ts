@@ -13,7 +13,7 @@ import { type Codec, structured } from "./codec.ts";
 import { Entity, ignoreGone } from "./entity.ts";
 import { Fifo } from "./fifo.ts";
 import { type CallOptions, guard, timedOut, type WaitOptions } from "./guard.ts";
-import type { Heap, Loan } from "./heap.ts";
+import { type Heap, Loan } from "./heap.ts";
 import { type Answering, DONE, IncomingCall, Message } from "./message.ts";
 import { type Delivery, Pump, type Pumped } from "./pump.ts";
 import type { Line, Receiver } from "./stream.ts";
@@ -55,6 +55,10 @@ interface Peer {
   readonly outbox: Fifo<Frame>;
   /** Calls from there that have no answer yet. */
   readonly inbound: Map<number, IncomingCall>;
+  /** Who wants to know of its end. */
+  readonly listeners: Set<() => void>;
+  /** It has closed or ended: it counts as gone when so many frames were taken, all that it may have sent. */
+  goneAfter: number | undefined;
 }
 
 interface Pending {
@@ -72,8 +76,8 @@ interface Pending {
 /** vqueue's Watch.Space. */
 const SPACE = 1;
 const CALLS = 2 ** 32;
-/** More than any image has. */
-const MAILBOXES = 1023;
+/** More than say that they have gone at once; they are not counted among the frames that wait. */
+const URGENT = 1024;
 
 const nothing = (): void => undefined;
 
@@ -88,7 +92,9 @@ export class Dispatcher implements Pumped, Answering {
   readonly #pending = new Map<number, Pending>();
   readonly #blocked = new Set<Peer>();
   /** Ended; what they had sent without a message is still to be freed. */
-  readonly #departed = new Set<number>();
+  readonly #departed = new Map<number, { goneAfter: number | undefined }>();
+  /** Frames taken since the start. */
+  #taken = 0;
   /** Somebody said that it has gone. */
   #partings = false;
   #lastNumber = 0;
@@ -189,7 +195,7 @@ export class Dispatcher implements Pumped, Answering {
   send(from: number, to: EntityId, type: number, data: unknown, options: WaitOptions): Promise<void> {
     const peer = this.#peerFor(to);
     const frame = this.#post(peer, Kind.Message, type, localIn(to), 0, from, this.wire.pack(data), 0);
-    return frame ? this.#sent(frame, options) : DONE;
+    return frame ? this.#sent(peer, frame, options) : DONE;
   }
 
   trySend(from: number, to: EntityId, type: number, data: unknown): boolean {
@@ -299,7 +305,7 @@ export class Dispatcher implements Pumped, Answering {
   #cancel(call: number, pending: Pending, reason: unknown): void {
     if (this.#pending.get(call) !== pending) return;
     this.#settle(call, pending);
-    if (pending.frame) this.#drop(pending.frame);
+    if (pending.frame) this.#drop(pending.peer, pending.frame);
     else this.#control(pending.peer, Kind.Cancel, 0, call);
     pending.reject(reason);
   }
@@ -320,7 +326,7 @@ export class Dispatcher implements Pumped, Answering {
     }
   }
 
-  #sent(frame: Frame, options: WaitOptions): Promise<void> {
+  #sent(peer: Peer, frame: Frame, options: WaitOptions): Promise<void> {
     return new Promise((resolve, reject) => {
       frame.done = (error) => {
         unguard?.();
@@ -328,16 +334,17 @@ export class Dispatcher implements Pumped, Answering {
         else reject(error);
       };
       const unguard = guard("send", options, (reason) => {
-        this.#drop(frame);
+        this.#drop(peer, frame);
         frame.done(reason);
       });
     });
   }
 
   /** A frame that waits is not sent after all. */
-  #drop(frame: Frame): void {
+  #drop(peer: Peer, frame: Frame): void {
     if (frame.cancelled) return;
     frame.cancelled = true;
+    peer.outbox.lapse(({ cancelled }) => !cancelled);
     this.wire.unpack(frame.payload);
     this.release();
   }
@@ -420,34 +427,43 @@ export class Dispatcher implements Pumped, Answering {
     }
     this.#blocked.delete(peer);
     this.#queues.unwatch(peer.mailbox, SPACE);
+    // That has disarmed whoever is parked.
+    this.#pump.kick();
     return some;
   }
 
   // Answering.
 
   answer(call: IncomingCall, data: unknown): Promise<void> {
-    return this.#respond(call, Kind.Answer, this.wire.pack(data));
+    return this.#isOrphaned(call, data) ? DONE : this.#respond(call, Kind.Answer, this.wire.pack(data));
   }
 
   reply(call: IncomingCall, data: unknown): Promise<void> {
-    return this.#respond(call, Kind.Reply, this.wire.pack(data));
+    return this.#isOrphaned(call, data) ? DONE : this.#respond(call, Kind.Reply, this.wire.pack(data));
   }
 
   fail(call: IncomingCall, error: unknown): Promise<void> {
-    return this.#respond(call, Kind.Failure, this.#packError(error));
+    return this.#isOrphaned(call, error) ? DONE : this.#respond(call, Kind.Failure, this.#packError(error));
+  }
+
+  /** Has the caller gone? Then what was handed over to nobody is given back. */
+  #isOrphaned(call: IncomingCall, data: unknown): boolean {
+    if (this.#peers.get(call.mailbox)?.inbound.get(call.call) === call) return false;
+    this.#orphanedReplies++;
+    if (data instanceof Loan) data[Symbol.dispose]();
+    return true;
   }
 
   #respond(call: IncomingCall, kind: Kind, payload: Payload): Promise<void> {
+    // It was there a moment ago: packing runs no code but the codec's.
     const peer = this.#peers.get(call.mailbox);
-    if (peer?.inbound.get(call.call) !== call) {
-      this.#orphanedReplies++;
-      // Handed over to nobody.
-      payload.loan?.[Symbol.dispose]();
+    if (peer === undefined) {
+      this.wire.unpack(payload);
       return DONE;
     }
     if (kind !== Kind.Answer) peer.inbound.delete(call.call);
     const frame = this.#post(peer, kind, 0, localIn(call.from), call.call, call.to, payload, 0);
-    return frame ? this.#sent(frame, {}) : DONE;
+    return frame ? this.#sent(peer, frame, {}) : DONE;
   }
 
   /** An error that cannot be sent as it is, or for which there is no room, goes as its beginning. */
@@ -480,6 +496,7 @@ export class Dispatcher implements Pumped, Answering {
     let count = 0;
     while (count < most && this.wire.take()) {
       count++;
+      this.#taken++;
       this.#dispatch();
       if (this.kept >= this.#limit && this.isFull()) return count;
     }
@@ -614,7 +631,14 @@ export class Dispatcher implements Pumped, Answering {
     if (known) return known;
     const pid = this.#queues.getPid(mailbox);
     if (pid === 0) return undefined;
-    const peer: Peer = { mailbox, pid, outbox: new Fifo(), inbound: new Map() };
+    const peer: Peer = {
+      mailbox,
+      pid,
+      outbox: new Fifo(),
+      inbound: new Map(),
+      listeners: new Set(),
+      goneAfter: undefined,
+    };
     this.#peers.set(mailbox, peer);
     return peer;
   }
@@ -626,17 +650,40 @@ export class Dispatcher implements Pumped, Answering {
       this.close();
       return;
     }
-    if (this.#queues.depth(this.#inbox) > 0) return;
-    for (const peer of this.#peers.values()) if (this.#queues.statusOf(peer.mailbox) !== 0) this.#part(peer);
-    for (const pid of this.#departed) {
-      // Closed, but still there: what it sent may yet be freed by itself.
-      if (this.wire.heap.api.discardFrom(pid) >= 0) this.#departed.delete(pid);
+    for (const peer of this.#peers.values()) {
+      if (this.#queues.statusOf(peer.mailbox) !== 0 && this.#hasAllOf(peer)) this.#part(peer);
     }
+    const { api } = this.wire.heap;
+    for (const [pid, departed] of this.#departed) {
+      // Closed, but still there: what it sent may yet be freed by itself.
+      if (api.isAttached(pid) || !this.#hasAllOf(departed)) continue;
+      api.discardFrom(pid);
+      this.#departed.delete(pid);
+    }
+  }
+
+  /**
+   * Was everything taken that somebody had sent who was seen to have ended? First seen, then counted: what came before is among what is there then.
+   * Others may go on sending meanwhile, for ever.
+   */
+  #hasAllOf(gone: { goneAfter: number | undefined }): boolean {
+    const left = this.#queues.depth(this.#inbox);
+    gone.goneAfter ??= this.#taken + left;
+    return left === 0 || this.#taken >= gone.goneAfter;
+  }
+
+  /** Calls the listener when the process of an entity has closed its Ipc or ended, once. @returns ends that */
+  whenGone(id: EntityId, listener: () => void): () => void {
+    this.#checkOpen();
+    const peer = this.#peer(mailboxOf(id));
+    if (peer) peer.listeners.add(listener);
+    else queueMicrotask(listener);
+    return () => peer?.listeners.delete(listener);
   }
 
   #part(peer: Peer): void {
     this.#peers.delete(peer.mailbox);
-    this.#departed.add(peer.pid);
+    this.#departed.set(peer.pid, { goneAfter: undefined });
     const error = peerGone(peer.mailbox);
     // The frames, and those calls that were not sent yet.
     if (this.#blocked.has(peer)) this.#flushPeer(peer);
@@ -644,6 +691,7 @@ export class Dispatcher implements Pumped, Answering {
       if (pending.peer === peer) this.#settle(call, pending).reject(error);
     }
     for (const incoming of peer.inbound.values()) incoming.lose(error);
+    for (const listener of peer.listeners) listener();
   }
 
   /** Closes everything; who waits for this process learns of it. */
@@ -651,22 +699,23 @@ export class Dispatcher implements Pumped, Answering {
     if (this.#closed) return;
     for (const entity of this.#entities) entity?.close();
     // They get an answer while there is somebody to give it.
-    this.drain(Number.POSITIVE_INFINITY);
+    this.drain(this.#queues.depth(this.#inbox) + URGENT);
     this.#closed = true;
     for (const peer of this.#blocked) this.#flushPeer(peer);
-    for (const { outbox } of this.#blocked) {
-      for (const frame of outbox.drain()) {
+    for (const peer of this.#blocked) {
+      for (const frame of peer.outbox.drain()) {
         if (frame.cancelled) continue;
-        this.#drop(frame);
+        this.#drop(peer, frame);
         frame.done(
           new VdsoError("ERR_VDSO_CLOSED", "expected room before this process closed its mailbox, found none"),
         );
       }
     }
     this.#queues.close(this.#inbox);
-    for (let index = 0; index < MAILBOXES; index++) {
-      const mailbox = this.#queues.mailboxWithIndex(index);
-      if (mailbox !== 0) this.wire.sayGone(mailbox);
+    // Mailboxes of others may be anything but those of an Ipc.
+    for (const { mailbox, listeners } of this.#peers.values()) {
+      if (mailbox !== this.#inbox) this.wire.sayGone(mailbox);
+      for (const listener of listeners) listener();
     }
     this.#pump.close();
   }
@@ -697,9 +746,11 @@ export class Dispatcher implements Pumped, Answering {
 
 function readError(message: Message): unknown {
   try {
-    return message.data;
+    return message.decode();
   } catch (error) {
     return error;
+  } finally {
+    message[Symbol.dispose]();
   }
 }
 

@@ -25,6 +25,8 @@ interface Kept {
 
 /** Any type. */
 const ANY = -1;
+/** Types whose queues of waiters stay when they are empty. */
+const FEW_TYPES = 64;
 
 export class Entity implements Disposable {
   readonly id: EntityId;
@@ -186,8 +188,10 @@ export class Entity implements Disposable {
         end();
         resolve(message);
       },
-      refuse(error) {
+      refuse: (error) => {
         end();
+        waiters.lapse(({ over }) => !over);
+        this.#forget(type, waiters);
         reject(error);
       },
     };
@@ -235,8 +239,17 @@ export class Entity implements Disposable {
   #nextWaiter(type: number): Waiter | undefined {
     const own = firstWaiter(this.#waiters.get(type));
     const any = firstWaiter(this.#waiters.get(ANY));
-    const anyFirst = any && (!own || any.order < own.order);
-    return this.#waiters.get(anyFirst ? ANY : type)?.shift();
+    const from = any && (!own || any.order < own.order) ? ANY : type;
+    const waiters = this.#waiters.get(from);
+    const waiter = waiters?.shift();
+    if (waiters) this.#forget(from, waiters);
+    return waiter;
+  }
+
+  /** Types may be numbers that are used once. */
+  #forget(type: number, waiters: Fifo<Waiter>): void {
+    if (waiters.length === 0 && this.#waiters.size > FEW_TYPES && this.#waiters.get(type) === waiters)
+      this.#waiters.delete(type);
   }
 
   #takeKept(type: number): Message | undefined {
@@ -297,7 +310,15 @@ export class Entity implements Disposable {
   }
 
   async #feed(call: IncomingCall, results: AsyncIterable<unknown>): Promise<void> {
-    for await (const result of results) await call.answer(result);
+    const iterator = results[Symbol.asyncIterator]();
+    // Who takes no more may be gone long before the next result is there.
+    const leave = (): void => void Promise.resolve(iterator.return?.()).catch(() => undefined);
+    call.signal.addEventListener("abort", leave, { once: true });
+    try {
+      for await (const result of { [Symbol.asyncIterator]: () => iterator }) await call.answer(result);
+    } finally {
+      call.signal.removeEventListener("abort", leave);
+    }
     if (!call.answered) await call.reply();
   }
 

@@ -2,6 +2,7 @@
 export class Fifo<T> {
   #items: (T | undefined)[] = [];
   #head = 0;
+  #lapsed = 0;
 
   get length(): number {
     return this.#items.length - this.#head;
@@ -27,6 +28,14 @@ export class Fifo<T> {
       this.#head = 0;
     }
     return item;
+  }
+
+  /** One of the items counts no more. When such are more than half, they are thrown out: each is moved at most once for that. */
+  lapse(counts: (item: T) => boolean): void {
+    if (++this.#lapsed * 2 <= this.length) return;
+    this.#items = this.#items.slice(this.#head).filter((item) => counts(item as T));
+    this.#head = 0;
+    this.#lapsed = 0;
   }
 
   /** Takes everything. */

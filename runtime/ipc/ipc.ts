@@ -86,10 +86,15 @@ export class Ipc implements Disposable {
    * Gives an entity of this process a name. It ends with {@link unregister}, with this Ipc, or with the process.
    *
    * @param name - 1 to 64 UTF-16 code units.
-   * @throws VdsoError `ERR_VDSO_NAME_TAKEN`, `ERR_VDSO_NO_ROOM`, `ERR_VDSO_NAMES_BUSY`
+   * @throws VdsoError `ERR_VDSO_NAME_TAKEN`, `ERR_VDSO_NO_ROOM`, `ERR_VDSO_NAMES_BUSY`, `ERR_VDSO_CLOSED`
    */
   async register(name: string, entity: Entity): Promise<void> {
     await this.#names.add(name, entity.id);
+    if (entity.closed) {
+      // While the table of names was busy.
+      this.#names.remove(name);
+      throw new VdsoError("ERR_VDSO_CLOSED", `name "${name}": expected an open entity, found one that was closed`);
+    }
     this.#registered.set(name, entity);
   }
 
@@ -133,6 +138,11 @@ export class Ipc implements Disposable {
       if (held) this.#dispatcher.releaseHandler();
       held = false;
     };
+  }
+
+  /** Calls the listener once, when the process of an entity has closed its Ipc or ended. @returns ends that */
+  whenGone(id: EntityId, listener: () => void): () => void {
+    return this.#dispatcher.whenGone(id, listener);
   }
 
   stats(): IpcStats {

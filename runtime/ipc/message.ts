@@ -28,6 +28,7 @@ export class Message implements Disposable {
   #loan: Loan | undefined;
   #value: unknown;
   #read = false;
+  #broken: { readonly error: unknown } | undefined;
 
   /** Made by the dispatcher. */
   constructor(
@@ -63,13 +64,20 @@ export class Message implements Disposable {
   /** The value, with its stand-ins replaced; read once. */
   decode(revive?: Revive): unknown {
     if (this.#read) return this.#value;
+    if (this.#broken) throw this.#broken.error;
     const shared = this.#loan?.bytes;
     // A copy first: the sender can still write what it lent.
     const bytes = shared ? new Uint8Array(shared) : this.#bytes;
     if (this.#form !== Form.Value || !bytes) return bytes;
-    this.#value = this.#codec.decode(bytes, revive);
-    this.#read = true;
-    this[Symbol.dispose]();
+    try {
+      this.#value = this.#codec.decode(bytes, revive);
+      this.#read = true;
+    } catch (error) {
+      this.#broken = { error };
+      throw error;
+    } finally {
+      this[Symbol.dispose]();
+    }
     return this.#value;
   }
 

@@ -16,6 +16,8 @@ const REFUSALS: Readonly<Record<number, readonly [code: VdsoErrorCode, expected:
   6: ["ERR_VDSO_ARGUMENT", "a name of 1 to 64 UTF-16 code units", "another length"],
   7: ["ERR_VDSO_NOT_ATTACHED", "an attachment with a pid", "none"],
 };
+/** vnames's NAME_UNITS. */
+const LONGEST = 64;
 const BUSY_MS = 1000;
 const RETRY_MS = 1;
 
@@ -60,7 +62,7 @@ export class Names {
   /** Waits until a name stands for something. */
   async wait(name: string, options: WaitOptions): Promise<EntityId> {
     checkOptions(options);
-    if (name.length === 0 || name.length > 64) this.#check(name, 6);
+    this.#checkLength(name);
     const gaveUp = Promise.withResolvers<never>();
     // The race may be over when it is given up.
     gaveUp.promise.catch(() => undefined);
@@ -87,6 +89,7 @@ export class Names {
 
   /** As {@link wait}, blocks the thread. */
   waitSync(name: string, timeoutMs: number): EntityId {
+    this.#checkLength(name);
     const ends = performance.now() + timeoutMs;
     for (;;) {
       const seen = Atomics.load(this.#words, this.#changes);
@@ -96,6 +99,11 @@ export class Names {
       if (left <= 0) throw timedOut(`wait for the name "${name}"`, timeoutMs);
       Atomics.wait(this.#words, this.#changes, seen, Math.min(left, NAP_MS));
     }
+  }
+
+  /** No such name would ever come. */
+  #checkLength(name: string): void {
+    if (name.length === 0 || name.length > LONGEST) this.#check(name, 6);
   }
 
   #check(name: string, status: number): void {

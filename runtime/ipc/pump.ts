@@ -6,6 +6,7 @@
  * more threads than cores, whoever looks keeps the sender from running - not for a while, which doubles each time.
  */
 import type { VqueueApi } from "../../generated/vqueue/vqueue.js";
+import { nextTurn } from "./turn.ts";
 
 export type Delivery = "adaptive" | "eventLoop" | "polling";
 
@@ -113,6 +114,8 @@ export class Pump {
     this.#watching = wanted;
     if (wanted) this.#queues.watch(this.#inbox, ITEM);
     else this.#queues.unwatch(this.#inbox, ITEM);
+    // Either has disarmed whoever is parked.
+    this.kick();
   }
 
   async #run(): Promise<void> {
@@ -129,11 +132,12 @@ export class Pump {
         this.#work.onIdle();
         idleLooks = 0;
         const parked = performance.now();
-        if (!(await this.#park())) continue;
-        turnEnds = performance.now();
-        if (this.#mostLooks > 0) this.#learn(turnEnds - parked < WORTH_MS);
-        turnEnds += TURN_MS;
-        continue;
+        if (await this.#park()) {
+          turnEnds = performance.now();
+          if (this.#mostLooks > 0) this.#learn(turnEnds - parked < WORTH_MS);
+          turnEnds += TURN_MS;
+          continue;
+        }
       }
       if (++rounds >= 64) {
         rounds = 0;
@@ -164,6 +168,9 @@ export class Pump {
     // Entered among the sleepers first, looked second: a sender after that changes the value that was read before.
     if (this.#queues.arm() !== 0 || this.#closed) {
       this.#queues.disarm();
+      // What is ready may be what somebody else of this attachment waits for: that one looks as well.
+      Atomics.add(this.#words, this.#wake, 1);
+      Atomics.notify(this.#words, this.#wake);
       return false;
     }
     this.#parked = true;
@@ -173,13 +180,4 @@ export class Pump {
     this.#queues.disarm();
     return async;
   }
-}
-
-/** A turn of the event loop. */
-function nextTurn(): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const immediate = (globalThis as { setImmediate?: (callback: () => void) => void }).setImmediate;
-  if (immediate) immediate(resolve);
-  else setTimeout(resolve, 0);
-  return promise;
 }

@@ -22,7 +22,7 @@
  * aborts on the other side as well.
  */
 import { VdsoError } from "../errors.ts";
-import type { EntityId } from "./address.ts";
+import { type EntityId, mailboxOf } from "./address.ts";
 import type { Entity } from "./entity.ts";
 import { ignoreGone } from "./entity.ts";
 import type { WaitOptions } from "./guard.ts";
@@ -55,67 +55,87 @@ const WINDOW = 16;
 
 type Token = readonly ["function", owner: EntityId, id: number] | readonly ["signal"];
 
-interface Callback {
-  readonly id: number;
-  readonly run: AnyFunction;
-  /** How often it was sent and not released. */
-  count: number;
-}
-
 /** A process's own end of all services, for the callbacks that it gives away and those that it gets. */
 class Endpoint {
   readonly entity: Entity;
-  readonly #byId = new Map<number, Callback>();
-  readonly #byFunction = new Map<object, Callback>();
+  readonly #ipc: Ipc;
+  /** Each time that a function is lent has a number of its own: ended twice is ended once. */
+  readonly #lent = new Map<number, AnyFunction>();
+  /** By borrower's mailbox: what it has not given back. All of it ends with the borrower. */
+  readonly #borrowers = new Map<number, Set<number>>();
+  readonly #borrowed = new WeakMap<object, Token>();
   /** Functions of others that this process has. When it has one no longer, its owner is told. */
   readonly #released = new FinalizationRegistry<readonly [owner: EntityId, id: number]>(([owner, id]) => {
     if (!this.entity.closed) this.entity.send(owner, Type.Release, id).catch(ignoreGone);
   });
   #lastId = 0;
 
-  constructor(entity: Entity) {
-    this.entity = entity;
-    entity.serve((message) => this.#serve(message), { keepAlive: false });
+  constructor(ipc: Ipc) {
+    this.#ipc = ipc;
+    this.entity = ipc.entity();
+    this.entity.serve((message) => this.#serve(message), { keepAlive: false });
   }
 
   #serve(message: Message): unknown {
     if (message.type === Type.Release) {
-      this.#release(message.data);
+      this.release(message.from, message.data as number);
       return undefined;
     }
     if (message.type !== Type.Invoke) throw noMethod(`message of type ${message.type}`);
     const incoming = message as IncomingCall;
     const [id, args] = this.decode(message, () => incoming.signal) as [number, never[]];
-    const callback = this.#byId.get(id);
-    if (!callback) throw noMethod(`callback ${id}`);
-    return this.answer(callback.run(...args));
+    const run = this.#lent.get(id);
+    if (!run) throw noMethod(`callback ${id}`);
+    return this.answer(run(...args), message.from);
   }
 
-  #release(id: unknown): void {
-    const callback = this.#byId.get(id as number);
-    if (!callback || --callback.count > 0) return;
-    this.#byId.delete(callback.id);
-    this.#byFunction.delete(callback.run);
+  /** The borrower has it no longer, or never got it. */
+  release(borrower: EntityId, id: number): void {
+    if (this.#borrowers.get(mailboxOf(borrower))?.delete(id)) this.#lent.delete(id);
   }
 
-  #lend(run: AnyFunction): Token {
-    let callback = this.#byFunction.get(run);
-    if (!callback) {
-      callback = { id: ++this.#lastId, run, count: 0 };
-      this.#byId.set(callback.id, callback);
-      this.#byFunction.set(run, callback);
-    }
-    callback.count++;
-    return ["function", this.entity.id, callback.id];
+  #lend(run: AnyFunction, borrower: EntityId): Token {
+    const known = this.#borrowed.get(run);
+    // Back to where it came from: there it is itself again.
+    if (known?.[0] === "function" && mailboxOf(known[1]) === mailboxOf(borrower)) return known;
+    const id = ++this.#lastId;
+    this.#lent.set(id, run);
+    this.#lentTo(borrower).add(id);
+    return ["function", this.entity.id, id];
   }
 
-  /** With stand-ins for functions and signals. */
-  encode(value: unknown, onSignal?: (signal: AbortSignal) => void): Substituted {
-    return new Substituted(value, (part): Token | undefined => {
-      if (typeof part === "function") return this.#lend(part as AnyFunction);
+  #lentTo(borrower: EntityId): Set<number> {
+    const mailbox = mailboxOf(borrower);
+    const known = this.#borrowers.get(mailbox);
+    if (known) return known;
+    const ids = new Set<number>();
+    this.#borrowers.set(mailbox, ids);
+    this.#ipc.whenGone(borrower, () => {
+      this.#borrowers.delete(mailbox);
+      for (const id of ids) this.#lent.delete(id);
+    });
+    return ids;
+  }
+
+  /** With stand-ins for functions and signals. @param lent - Gets the numbers of the functions that were lent with it. */
+  encode(
+    value: unknown,
+    borrower: EntityId,
+    onSignal?: (signal: AbortSignal) => void,
+    lent: number[] = [],
+  ): Substituted {
+    const replace = (part: object): Token | undefined => {
+      if (typeof part === "function") {
+        const token = this.#lend(part as AnyFunction, borrower);
+        if (token[0] === "function" && token[1] === this.entity.id) lent.push(token[2]);
+        return token;
+      }
       if (!(part instanceof AbortSignal) || !onSignal) return undefined;
       onSignal(part);
       return ["signal"];
+    };
+    return new Substituted(value, replace, () => {
+      for (const id of lent) this.release(borrower, id);
     });
   }
 
@@ -131,38 +151,51 @@ class Endpoint {
   #borrow(owner: EntityId, id: number): AnyFunction {
     // One of our own came back.
     if (owner === this.entity.id) {
-      const own = this.#byId.get(id);
-      if (!own) throw noMethod(`callback ${id}`);
-      const { run } = own;
-      this.#release(id);
+      const run = this.#lent.get(id);
+      if (!run) throw noMethod(`callback ${id}`);
       return run;
     }
     const borrowed = (...args: unknown[]): Result => this.call(owner, Type.Invoke, id, args);
+    this.#borrowed.set(borrowed, ["function", owner, id]);
     this.#released.register(borrowed, [owner, id]);
     return borrowed;
   }
 
   /** What a function returned, for its caller. */
-  answer(result: unknown): unknown {
+  answer(result: unknown, caller: EntityId): unknown {
     if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") {
-      return (result as PromiseLike<unknown>).then((value) => this.answer(value));
+      return (result as PromiseLike<unknown>).then((value) => this.answer(value, caller));
     }
-    if (isIterable(result)) return this.#answers(result);
-    return needsNoCodec(result) ? result : this.encode(result);
+    if (isIterable(result)) return this.#answers(result, caller);
+    return needsNoCodec(result) ? result : this.encode(result, caller);
   }
 
-  async *#answers(results: AsyncIterable<unknown>): AsyncGenerator<unknown> {
-    for await (const result of results) yield this.encode(result);
+  #answers(results: AsyncIterable<unknown>, caller: EntityId): AsyncIterable<unknown> {
+    const iterator = results[Symbol.asyncIterator]();
+    const encoded = async ({ done, value }: IteratorResult<unknown>): Promise<IteratorResult<unknown>> =>
+      done ? { done, value } : { done: false, value: this.encode(await value, caller) };
+    // Not a generator: one that waits for the next result could not be left.
+    return {
+      [Symbol.asyncIterator]: () => ({
+        next: async () => encoded(await iterator.next()),
+        return: async () => (await iterator.return?.()) ?? { done: true, value: undefined },
+      }),
+    };
   }
 
   call(to: EntityId, type: number, subject: unknown, args: readonly unknown[]): Result {
-    const call = new RemoteCall(this);
     const signals: AbortSignal[] = [];
+    const lent: number[] = [];
+    const onSignal = (signal: AbortSignal): void => {
+      signal.throwIfAborted();
+      signals.push(signal);
+    };
+    const data = this.encode([subject, args], to, onSignal, lent);
+    const call = new RemoteCall(this, (error) => {
+      const { code } = Object(error) as { code?: unknown };
+      if (code === "ERR_VDSO_NO_ENTITY" || code === "ERR_VDSO_PEER_GONE") data.undo();
+    });
     try {
-      const data = this.encode([subject, args], (signal) => {
-        signal.throwIfAborted();
-        signals.push(signal);
-      });
       call.connect(this.entity.converse(to, type, data, {}, call), signals);
     } catch (error) {
       call.fail(error);
@@ -178,14 +211,16 @@ type Result = Promise<unknown> & { [Symbol.asyncIterator](): AsyncGenerator<unkn
 class RemoteCall implements Receiver {
   readonly window = WINDOW;
   readonly #endpoint: Endpoint;
+  readonly #onFail: (error: unknown) => void;
   readonly #result = Promise.withResolvers<unknown>();
   readonly result: Result;
   #line: Line | undefined;
   #stream: ReplyStream | undefined;
   #unsignal: (() => void) | undefined;
 
-  constructor(endpoint: Endpoint) {
+  constructor(endpoint: Endpoint, onFail: (error: unknown) => void = () => undefined) {
     this.#endpoint = endpoint;
+    this.#onFail = onFail;
     this.result = this.#result.promise as Result;
     this.result[Symbol.asyncIterator] = () => this.#items();
   }
@@ -231,11 +266,14 @@ class RemoteCall implements Receiver {
       this.#result.resolve(this.#endpoint.decode(answer));
     } catch (error) {
       this.#result.reject(error);
+    } finally {
+      answer[Symbol.dispose]();
     }
   }
 
   fail(error: unknown): void {
     this.#unsignal?.();
+    this.#onFail(error);
     if (this.#stream) this.#stream.fail(error);
     this.#result.reject(error);
   }
@@ -250,7 +288,7 @@ const endpoints = new WeakMap<Ipc, Endpoint>();
 function endpointOf(ipc: Ipc): Endpoint {
   const known = endpoints.get(ipc);
   if (known && !known.entity.closed) return known;
-  const endpoint = new Endpoint(ipc.entity());
+  const endpoint = new Endpoint(ipc);
   endpoints.set(ipc, endpoint);
   return endpoint;
 }
@@ -270,7 +308,7 @@ export async function expose(ipc: Ipc, name: string, api: object): Promise<Servi
     if (typeof method !== "string" || method in Object.prototype || typeof run !== "function") {
       throw noMethod(`"${String(method)}" of service "${name}"`);
     }
-    return endpoint.answer(Reflect.apply(run, api, args));
+    return endpoint.answer(Reflect.apply(run, api, args), message.from);
   });
   try {
     await ipc.register(name, entity);

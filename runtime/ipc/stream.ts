@@ -104,8 +104,9 @@ export class ReplyStream implements AsyncIterableIterator<Message>, Receiver {
   }
 
   return(): Promise<IteratorResult<Message>> {
-    if (!this.#over) this.#line?.cancel();
+    const wasOver = this.#over;
     this.#end();
+    if (!wasOver) this.#line?.cancel();
     this.#failed = false;
     for (const message of this.#answers.drain()) message[Symbol.dispose]();
     return Promise.resolve({ done: true, value: undefined });

@@ -19,6 +19,7 @@ import { Fifo } from "./fifo.ts";
 import type { WaitOptions } from "./guard.ts";
 import type { Ipc } from "./ipc.ts";
 import { IncomingCall, type Message } from "./message.ts";
+import { Encoded } from "./wire.ts";
 
 /** What happens when a subscriber has not read so many: the oldest or the newest goes, its publishers wait, or the subscription ends with an error. */
 export type Overflow = "dropOldest" | "dropNewest" | "wait" | "fail";
@@ -41,14 +42,16 @@ class Subscription {
   readonly #overflow: Overflow;
   readonly #limit: number;
   readonly #unread = new Fifo<unknown>();
+  readonly #onEnd: (ended: Subscription) => void;
   #moved = Promise.withResolvers<void>();
   #over = false;
   dropped = 0;
 
-  constructor(call: IncomingCall, overflow: Overflow, limit: number) {
+  constructor(call: IncomingCall, overflow: Overflow, limit: number, onEnd: (ended: Subscription) => void) {
     this.#call = call;
     this.#overflow = overflow;
     this.#limit = limit;
+    this.#onEnd = onEnd;
     call.signal.addEventListener("abort", () => this.end());
   }
 
@@ -88,6 +91,7 @@ class Subscription {
 
   end(): void {
     this.#over = true;
+    this.#onEnd(this);
     this.#move();
   }
 
@@ -146,12 +150,17 @@ export class Topic<T> implements Disposable {
     return dropped;
   }
 
-  /** Gives a value to all subscribers. Resolves when those that want publishers to wait have room for the next. */
+  /**
+   * Gives a value, as it is now, to all subscribers. Resolves when those that want publishers to wait have room for the next.
+   *
+   * @throws VdsoError `ERR_VDSO_NOT_CLONABLE` - names the path to what cannot be sent; nobody gets anything.
+   */
   async publish(value: T): Promise<void> {
     await this.#publish(value);
   }
 
-  #publish(value: unknown): Promise<unknown> | undefined {
+  #publish(published: unknown): Promise<unknown> | undefined {
+    const value = this.#snapshot(published);
     this.#last = { value };
     const waits: Promise<void>[] = [];
     for (const subscription of this.#subscriptions) {
@@ -161,20 +170,22 @@ export class Topic<T> implements Disposable {
     return waits.length > 0 ? Promise.all(waits) : undefined;
   }
 
+  /** As it is now: the publisher may change it, and bytes may lie in memory that goes back to their sender. Encoded once, for all subscribers. */
+  #snapshot(value: unknown): unknown {
+    if (value === undefined) return undefined;
+    if (value instanceof Uint8Array) return new Uint8Array(value);
+    return new Encoded(new Uint8Array(this.#ipc.codec.encode(value)));
+  }
+
   #serve(message: Message): unknown {
-    if (message.type === Type.Publish) {
-      // Bytes may lie in memory that goes back to its sender.
-      const { data } = message;
-      return this.#publish(data instanceof Uint8Array ? new Uint8Array(data) : data)?.then(() => undefined);
-    }
+    if (message.type === Type.Publish) return this.#publish(message.data)?.then(() => undefined);
     if (message.type !== Type.Subscribe || !(message instanceof IncomingCall)) {
       throw new VdsoError("ERR_VDSO_GARBAGE", `expected a subscription or a value, found type ${message.type}`);
     }
     const [overflow, limit] = message.data as [Overflow, number];
     checkSubscription(overflow, limit);
-    const subscription = new Subscription(message, overflow, limit);
+    const subscription = new Subscription(message, overflow, limit, (ended) => this.#subscriptions.delete(ended));
     this.#subscriptions.add(subscription);
-    message.signal.addEventListener("abort", () => this.#subscriptions.delete(subscription));
     if (this.#last) subscription.push(this.#last.value);
     return subscription.values();
   }

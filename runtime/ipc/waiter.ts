@@ -5,6 +5,7 @@
 import { Status, type VqueueApi, type Watch } from "../../generated/vqueue/vqueue.js";
 import { FIRST_ADDRESS, failure } from "./failure.ts";
 import { checkOptions, type WaitOptions } from "./guard.ts";
+import { nextTurn } from "./turn.ts";
 
 /** One thing to wait for. */
 export interface Target {
@@ -18,6 +19,8 @@ interface Pending {
   readonly attempt: () => boolean;
 }
 
+/** Looks at what is ready, and may be somebody else's who needs the event loop for it, before that gets its turn. */
+const BARREN = 16;
 /** Long enough never to fire. */
 const HOLD_MS = 2 ** 30;
 
@@ -122,6 +125,7 @@ export class Waiter {
 
   async #run(): Promise<void> {
     this.#running = true;
+    let barren = 0;
     // `Atomics.waitAsync` does not keep a thread alive by itself.
     const hold = setInterval(() => undefined, HOLD_MS);
     try {
@@ -131,7 +135,9 @@ export class Waiter {
         if (this.#api.arm() < FIRST_ADDRESS) {
           const wait = Atomics.waitAsync(this.#words, at, seen);
           if (wait.async) await wait.value;
-        } else await undefined;
+          barren = 0;
+        } else if (++barren % BARREN === 0) await nextTurn();
+        else await undefined;
         this.#api.disarm();
         // A copy: attempts end their own.
         for (const pending of [...this.#pending]) pending.attempt();

@@ -72,10 +72,13 @@ export const NOTHING: Payload = { form: Form.None, bytes: undefined, loan: undef
 export class Substituted {
   readonly value: unknown;
   readonly replace: Replace;
+  /** Called when the value cannot be sent: nothing stands in for anything. */
+  readonly undo: () => void;
 
-  constructor(value: unknown, replace: Replace) {
+  constructor(value: unknown, replace: Replace, undo: () => void) {
     this.value = value;
     this.replace = replace;
+    this.undo = undo;
   }
 }
 
@@ -130,8 +133,17 @@ export class Wire {
     if (data instanceof Loan) return { form: Form.Bytes, bytes: undefined, loan: data, own: false };
     if (data instanceof Uint8Array) return this.#packBytes(Form.Bytes, data);
     if (data instanceof Encoded) return this.packEncoded(data.bytes);
-    if (data instanceof Substituted) return this.packEncoded(this.codec.encode(data.value, data.replace));
+    if (data instanceof Substituted) return this.#packSubstituted(data);
     return this.packEncoded(this.codec.encode(data));
+  }
+
+  #packSubstituted({ value, replace, undo }: Substituted): Payload {
+    try {
+      return this.packEncoded(this.codec.encode(value, replace));
+    } catch (error) {
+      undo();
+      throw error;
+    }
   }
 
   /** A value's bytes. */

@@ -86,6 +86,25 @@ test("a getter that encodes something itself does no harm", () => {
   expect(copy(value)).toEqual({ inner: 1, after: "text" });
 });
 
+test("stand-ins nested without end, and names of errors that every object knows, are refused or harmless", async () => {
+  await expectCode("ERR_VDSO_GARBAGE", () => structured.decode(new Uint8Array(200_000).fill(21), (token) => token));
+  await expectCode("ERR_VDSO_GARBAGE", () => structured.decode(new Uint8Array(200_000).fill(21)));
+  for (const name of ["toString", "constructor", "__proto__", "valueOf"]) {
+    const error = structured.decode(structured.encode(Object.assign(new Error("x"), { name }))) as Error;
+    expect(error).toBeInstanceOf(Error);
+    expect([error.name, error.message]).toEqual([name, "x"]);
+  }
+});
+
+test("a view of a type that the format does not have is refused by its path", async () => {
+  const { Float16Array } = globalThis as { Float16Array?: new (length: number) => object };
+  if (Float16Array === undefined) return;
+  const { message } = await expectCode("ERR_VDSO_NOT_CLONABLE", () =>
+    structured.encode({ list: [new Float16Array(2)] }),
+  );
+  expect(message).toContain("value.list[0]: expected something that can be sent, found a Float16Array");
+});
+
 test("garbage decodes to a value or is refused by name, in bounded time", () => {
   const whole = fc
     .anything({ withBigInt: true, withMap: true, withSet: true, withTypedArray: true })

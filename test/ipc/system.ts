@@ -7,7 +7,7 @@ import { afterAll, onTestFinished } from "vitest";
 import vheap from "../../generated/vheap/vheap.js";
 import vnames from "../../generated/vnames/vnames.js";
 import type vqueueLibrary from "../../generated/vqueue/vqueue.js";
-import vqueue from "../../generated/vqueue/vqueue.js";
+import vqueue, { type VqueueApi } from "../../generated/vqueue/vqueue.js";
 import { buildVdso } from "../../runtime/build/index.ts";
 import { map } from "../../runtime/index.ts";
 import { Heap } from "../../runtime/ipc/heap.ts";
@@ -18,6 +18,7 @@ export type QueueLibrary = typeof vqueueLibrary;
 export interface Party {
   readonly ipc: Ipc;
   readonly heap: Heap;
+  readonly queues: VqueueApi;
   readonly pid: number;
   /** What the kernel does when the process has ended. */
   die(): void;
@@ -41,6 +42,7 @@ export async function system(queues: QueueLibrary = vqueue) {
     return {
       ipc,
       heap: ownHeap,
+      queues,
       pid,
       die() {
         // The dead do not send; as far as vqueue goes, this one is in the same thread and would.

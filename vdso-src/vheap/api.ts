@@ -10,7 +10,7 @@ import { me, NOTHING, orderFor, setSelf, takeFound, takeGathered, takeHinted, wo
 import { handleGeneration, NO_UNIT, unitOf } from "./handle";
 import { remember } from "./hints";
 import { HEAP_BYTES, shared, UNIT_BYTES } from "./layout";
-import { discard, enter, isAttached, reap } from "./reap";
+import { discard, enter, isAttached as attached, reap } from "./reap";
 import { bytesOf, HeapStats, look } from "./stats";
 import { arrive, send, sentByMe } from "./transit";
 import { FREE, fits, generationOf, makeWord, nextGeneration, OWNED, orderOf, ownerOf, SENT, sameButOrder, stateOf, wholeOrder } from "./word";
@@ -180,8 +180,13 @@ export function takeBack(handle: f64): i32 {
  * @returns how many blocks; or a {@link HeapError}: `Attached`
  */
 export function discardFrom(sender: u32): i32 {
-  if (isAttached(sender)) return HeapError.Attached;
+  if (attached(sender)) return HeapError.Attached;
   return <i32>discard(sender, me());
+}
+
+/** Is a process with this pid attached? */
+export function isAttached(pid: u32): bool {
+  return attached(pid);
 }
 
 /** What is lent, and what is left. Looks at every block. */
