@@ -41,7 +41,7 @@ let image: Promise<TestImage> | undefined;
 function built(): Promise<TestImage> {
   image ??= imageFrom(folder, {
     QUEUE_LEN: String(LENGTH),
-    URGENT_LEN: "1",
+    URGENT_LEN: "2",
     ARRAY_LEN: String(MAILBOXES),
     MAP_LEN: "2",
     PROCESSES: String(PROCESSES),
@@ -251,4 +251,15 @@ test("who comes after one that a mailbox was shared with is not shared with", as
   expect(late["take"]!(id)).toBe(Status.Foreign);
   expect(owner["leave"]!(id)).toBe(Status.Ok);
   expect(heir["statusOf"]!(id)).toBe(Status.Closed);
+});
+
+test("an urgent item is received that stood behind a slot that was given up", async () => {
+  const [api, other] = (await boot(2, 3)) as [Vqueue, Vqueue];
+  const id = api["register"]!(0, 0);
+  const first = api["claimUrgent"]!(id);
+  const second = other["claimUrgent"]!(id);
+  expect(other["commit"]!(id, second)).toBe(Status.Ok);
+  expect(api["take"]!(id)).toBe(Status.Empty);
+  expect(api["abandon"]!(id, first)).toBe(Status.Ok);
+  expect(api["take"]!(id)).toBe(second);
 });

@@ -269,6 +269,8 @@ export function abandon(mailbox: u32, item: u32): Status {
   if (!isOwned(word, CLAIMED, me)) return Status.NotYours;
   forgetClaimed(index);
   abandonRun(box, indexOfSlot(box, slot, urgent), word, urgent);
+  // What was committed behind it can be taken now.
+  if (urgent) lookAround(box);
   return Status.Ok;
 }
 
