@@ -1,2 +1,13 @@
 // A function to call in another thread.
 export const add = (a, b) => a + b;
+
+// The same, as pools that pass one value call it.
+export const addTask = ({ a, b }) => a + b;
+export const lengthOf = (bytes) => bytes.length;
+
+/** About a millisecond of work, counted in shared memory. */
+export function work(counter) {
+  const until = performance.now() + 1;
+  while (performance.now() < until) Math.random();
+  Atomics.add(new Int32Array(counter.buffer, counter.byteOffset, 1), 0, 1);
+}
