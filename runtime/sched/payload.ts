@@ -29,6 +29,8 @@ const LOAN_BYTES = 16;
 /** More of them are left to the codec. */
 const MAX_SCALARS = 8;
 const FIRST_NUMBER = CONTENT + MAX_SCALARS;
+/** Bytes of at least this length go into the heap by themselves: copied once on each side, and not by the codec. */
+const LARGE_BYTES = 4096;
 
 /** Arguments that wait for room, in a form that later changes of the values do not reach. */
 export interface Packed {
@@ -47,7 +49,7 @@ export class Payloads {
   readonly #words: Uint32Array<SharedArrayBuffer>;
   readonly #floats: Float64Array<SharedArrayBuffer>;
   /** Buffers of arguments, by task. */
-  readonly #lent = new Map<number, Loan>();
+  readonly #lent = new Map<number, Loan[]>();
   #lentBytes = 0;
 
   /** Without a heap, values have to fit into a task. */
@@ -90,7 +92,7 @@ export class Payloads {
    * @throws VdsoError `ERR_VDSO_TOO_LARGE` - they do not fit into a task, and there is no heap.
    * @throws VdsoError `ERR_VDSO_OUT_OF_MEMORY`, `ERR_VDSO_HEAP_BUSY` - not now. Arguments take at most half of the heap together, so that there is room
    * for results.
-   * @throws VdsoError `ERR_VDSO_HEAP_SIZE` - they are larger than the heap.
+   * @throws VdsoError `ERR_VDSO_HEAP_SIZE` - they are larger than that.
    */
   putArguments(id: number, args: readonly unknown[] | Packed): void {
     const at = this.#api.dataAddress(id);
@@ -99,16 +101,38 @@ export class Payloads {
     const packed = "bytes" in args ? args : undefined;
     const scalars = packed ? packed.scalars : (args as readonly unknown[]);
     if (scalars && this.#putScalars(at, scalars)) return;
-    const bytes = packed?.bytes ?? encode(args, "arguments", borrowed);
-    if (bytes.length <= INLINE_BYTES) this.#putInline(at, bytes);
-    else {
-      const heap = this.#heapFor("arguments", bytes.length);
-      this.#refuseMoreThanHalf(bytes.length);
-      const loan = heap.loan(bytes.length);
-      loan.bytes.set(bytes);
-      this.#lent.set(id, loan);
-      this.#lentBytes += bytes.length;
-      this.#putLent(at, loan.bytes.byteOffset, bytes.length, 0);
+    const loans: Loan[] = [];
+    try {
+      const bytes = packed?.bytes ?? encode(args, "arguments", (value) => borrowed(value) ?? this.#aside(value, loans));
+      if (bytes.length <= INLINE_BYTES) this.#putInline(at, bytes);
+      else this.#putLent(at, this.#lend(bytes, loans).byteOffset, bytes.length, 0);
+    } catch (error) {
+      this.#free(loans);
+      throw error;
+    }
+    if (loans.length > 0) this.#lent.set(id, loans);
+  }
+
+  /** Copies bytes into the heap. */
+  #lend(bytes: Uint8Array, loans: Loan[]): Uint8Array {
+    const heap = this.#heapFor("arguments", bytes.length);
+    this.#refuseMoreThanHalf(bytes.length);
+    const loan = heap.loan(bytes.length);
+    loans.push(loan);
+    this.#lentBytes += loan.length;
+    loan.bytes.set(bytes);
+    return loan.bytes;
+  }
+
+  #aside(value: object, loans: Loan[]): unknown {
+    if (!this.heap || !isLarge(value)) return undefined;
+    return [this.#lend(value, loans).byteOffset, value.length, 1];
+  }
+
+  #free(loans: readonly Loan[]): void {
+    for (const loan of loans) {
+      this.#lentBytes -= loan.length;
+      loan.release();
     }
   }
 
@@ -133,11 +157,10 @@ export class Payloads {
   /** The task has ended: its arguments are not needed any more. */
   freeArguments(id: number): void {
     if (this.#lent.size === 0) return;
-    const loan = this.#lent.get(id);
-    if (!loan) return;
+    const loans = this.#lent.get(id);
+    if (!loans) return;
     this.#lent.delete(id);
-    this.#lentBytes -= loan.length;
-    loan.release();
+    this.#free(loans);
   }
 
   // ------------------------------------------------------------------ results
@@ -154,12 +177,27 @@ export class Payloads {
     if (isScalar(value)) this.#putScalar(at, value);
     else {
       const loans: Loan[] = [];
-      const replace = (object: object): unknown => (object instanceof Loan ? loans.push(object) - 1 : undefined);
-      const bytes = encode(value, "result", replace);
-      if (loans.length === 0 && bytes.length <= INLINE_BYTES) this.#putInline(at, bytes);
-      else this.#sendLoan(at, bytes, loans, receiver);
+      const made: Loan[] = [];
+      try {
+        const bytes = encode(value, "result", (object) => this.#sendable(object, loans, made));
+        if (loans.length === 0 && bytes.length <= INLINE_BYTES) this.#putInline(at, bytes);
+        else this.#sendLoan(at, bytes, loans, receiver);
+      } catch (error) {
+        for (const loan of made) loan[Symbol.dispose]();
+        throw error;
+      }
     }
     this.#floats[(at + ENDED) >>> 3] = us;
+  }
+
+  /** @returns which of the loans it is, and 1 if its receiver gets a copy */
+  #sendable(object: object, loans: Loan[], made: Loan[]): unknown {
+    if (object instanceof Loan) return [loans.push(object) - 1, 0];
+    if (!this.heap || !isLarge(object)) return undefined;
+    const loan = this.heap.loan(object.length);
+    made.push(loan);
+    loan.bytes.set(object);
+    return [loans.push(loan) - 1, 1];
   }
 
   /** Writes that there is no value. */
@@ -314,9 +352,13 @@ export class Payloads {
         loans.push(heap.accept(view.getFloat64(start, true), view.getFloat64(start + 8, true)));
       }
       return structured.decode(copy.subarray(0, length), (token) => {
-        const loan = loans[token as number];
+        const [index, copied] = token as number[];
+        const loan = loans[index!];
         if (!loan) throw damaged();
-        return loan;
+        if (copied !== 1) return loan;
+        const bytes = new Uint8Array(loan.bytes);
+        loan.release();
+        return bytes;
       });
     } catch (error) {
       for (const loan of loans) loan[Symbol.dispose]();
@@ -334,16 +376,23 @@ export class Payloads {
 
   #refuseMoreThanHalf(bytes: number): void {
     const limit = HEAP_BYTES / 2;
-    if (this.#lentBytes === 0 || this.#lentBytes + bytes <= limit) return;
+    if (bytes > limit) {
+      throw new VdsoError(
+        "ERR_VDSO_HEAP_SIZE",
+        `arguments: expected at most ${limit} bytes, half of the heap, found ${bytes}`,
+      );
+    }
+    if (this.#lentBytes + bytes <= limit) return;
     throw new VdsoError(
       "ERR_VDSO_OUT_OF_MEMORY",
       `arguments: expected room for ${bytes} bytes, found that arguments of tasks take ${this.#lentBytes} of the ${limit} bytes that they may`,
     );
   }
 
-  #borrow(token: unknown): Uint8Array<SharedArrayBuffer> {
-    const [offset, length] = token as number[];
-    return this.#view(offset!, length!);
+  #borrow(token: unknown): Uint8Array {
+    const [offset, length, copied] = token as number[];
+    const view = this.#view(offset!, length!);
+    return copied === 1 ? new Uint8Array(view) : view;
   }
 
   #view(offset: number, length: number): Uint8Array<SharedArrayBuffer> {
@@ -366,6 +415,10 @@ function encode(value: unknown, what: string, replace: (value: object) => unknow
     if (!(error instanceof VdsoError) || error.code !== "ERR_VDSO_NOT_CLONABLE") throw error;
     throw new VdsoError(error.code, error.message.replace(/^value/, what));
   }
+}
+
+function isLarge(value: object): value is Uint8Array {
+  return value instanceof Uint8Array && value.length >= LARGE_BYTES;
 }
 
 function isScalar(value: unknown): boolean {
