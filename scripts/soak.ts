@@ -1,9 +1,10 @@
 /**
- * `npm run soak -- [--minutes n | --seconds n | --kills n] [--parks n]`
+ * `npm run soak -- [--minutes n | --seconds n | --kills n] [--parks n] [--calls n]`
  *
  * Real threads send numbered items with checksums through one mailbox, and one of them is terminated every second, at a random moment; then another takes
  * its place. Nothing acknowledged may be lost, nothing may come twice, nobody may hang: else the exit code is 1. `--kills n` terminates as fast as it
- * can instead, n times. `--parks n` lets two threads park and wake each other n times before; a wake-up that is lost is a hang. Ctrl-C ends it with a summary.
+ * can instead, n times. `--parks n` lets two threads park and wake each other n times before; a wake-up that is lost is a hang. `--calls n` makes
+ * n calls between two threads instead, and looks at the memory; see soak/calls.ts. Ctrl-C ends it with a summary.
  */
 import { once } from "node:events";
 import { parseArgs } from "node:util";
@@ -11,6 +12,7 @@ import { Worker } from "node:worker_threads";
 import vqueue, { Policy, QUEUE_LEN, Status, type VqueueApi } from "../generated/vqueue/vqueue.js";
 import { attach, vvarOf } from "../runtime/loader/attach.ts";
 import { type Mapping, map } from "../runtime/loader/map.ts";
+import { soakCalls } from "./soak/calls.ts";
 import { BATCH, FINDING_WORDS, FINDINGS, Finding, finished, makeTables, tick, WINDOW } from "./soak/items.ts";
 import type { Job, Task } from "./soak/peer.ts";
 
@@ -29,7 +31,7 @@ const mapping = (await map(vqueue)) as Mapping<VqueueApi>;
 const api = attach(vqueue, mapping.handle, { pid: 2 });
 const failures: string[] = [];
 
-function readOptions(): { ms: number; kills: number | undefined; parks: number } {
+function readOptions(): { ms: number; kills: number | undefined; parks: number; calls: number } {
   const number = (name: string, text: string): number => {
     const value = Number(text);
     if (value >= 0 && text.trim() !== "") return value;
@@ -42,6 +44,7 @@ function readOptions(): { ms: number; kills: number | undefined; parks: number }
         seconds: { type: "string" },
         kills: { type: "string" },
         parks: { type: "string" },
+        calls: { type: "string" },
       },
     });
     const ms =
@@ -52,6 +55,7 @@ function readOptions(): { ms: number; kills: number | undefined; parks: number }
       ms,
       kills: values.kills === undefined ? undefined : number("kills", values.kills),
       parks: number("parks", values.parks ?? "0"),
+      calls: number("calls", values.calls ?? "0"),
     };
   } catch (error) {
     return fail((error as Error).message);
@@ -238,7 +242,8 @@ async function load(): Promise<void> {
 }
 
 if (options.parks > 0) await parkAndWake(options.parks);
-if (failures.length === 0 && !interrupted.signal.aborted) await load();
+if (options.calls > 0) failures.push(...(await soakCalls(options.calls, show, interrupted.signal)));
+else if (failures.length === 0 && !interrupted.signal.aborted) await load();
 for (const failure of failures.slice(0, SHOWN)) console.error(failure);
 if (failures.length > SHOWN) console.error(`and ${failures.length - SHOWN} more`);
 console.log(failures.length === 0 ? "nothing lost, nothing doubled, nothing hung" : `${failures.length} failures`);
