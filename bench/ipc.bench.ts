@@ -53,8 +53,8 @@ async function echoOf(kind: Kind, delivery: Delivery): Promise<{ echo: Echo; sto
   return { echo: async (value) => (await client.call(server, 1, value)).data, stop };
 }
 
-const CALLS = 20_000;
-const WARM_UP = 5_000;
+const CALLS = 5_000;
+const WARM_UP = 3_000;
 
 /** Microseconds from a call to its result, one after the other: the median. */
 async function roundTrip(kind: Kind, delivery: Delivery, value: unknown): Promise<number> {
@@ -70,6 +70,47 @@ async function roundTrip(kind: Kind, delivery: Delivery, value: unknown): Promis
   return times.sort()[CALLS >> 1]! * 1000;
 }
 
+/** A bare ping-pong of two event loops that sleep: what no call between them can do without. */
+async function bareWaits(): Promise<number> {
+  const words = new Int32Array(new SharedArrayBuffer(8));
+  const worker = new Worker(new URL("./workers/async-wait.js", import.meta.url), { workerData: words.buffer });
+  await once(worker, "message");
+  const times = new Float64Array(CALLS);
+  for (let i = 0; i < CALLS; i++) {
+    const began = performance.now();
+    Atomics.add(words, 0, 1);
+    Atomics.notify(words, 0);
+    const { async, value } = Atomics.waitAsync(words, 1, i);
+    if (async) await value;
+    times[i] = performance.now() - began;
+  }
+  await worker.terminate();
+  return times.sort()[CALLS >> 1]! * 1000;
+}
+
+/** Both ends of Comlink in one thread, nothing copied: thousand calls per second, 1000 in flight. */
+async function bareComlink(): Promise<number> {
+  const waiting: (() => void)[] = [];
+  const deliver = (): void => {
+    for (const run of waiting.splice(0)) run();
+  };
+  const listeners: ((event: { readonly data: unknown }) => void)[] = [];
+  // Comlink adds one listener to each end, and removes none before the end is released.
+  const end = (own: number): Comlink.Endpoint => ({
+    addEventListener: (_: string, listener: unknown) => {
+      listeners[own] = listener as (event: { readonly data: unknown }) => void;
+    },
+    removeEventListener: () => undefined,
+    postMessage(data: unknown) {
+      if (waiting.length === 0) queueMicrotask(deliver);
+      waiting.push(() => listeners[1 - own]?.({ data }));
+    },
+  });
+  Comlink.expose({ echo: (sent: unknown) => sent }, end(0));
+  const remote = Comlink.wrap<{ echo(sent: unknown): unknown }>(end(1));
+  return await inFlight((sent) => remote.echo(sent), value);
+}
+
 /** Long enough for the compilers on both sides to be done. */
 const WARM_UP_MS = 700;
 const MEASURE_MS = 1000;
@@ -83,17 +124,21 @@ async function perMillisecond(run: (ms: number) => Promise<number>): Promise<num
 }
 
 /** Thousand calls per second, 1000 in flight. */
-async function rate(kind: Kind, value: unknown): Promise<number> {
-  const { echo, stop } = await echoOf(kind, "adaptive");
-  const figure = await perMillisecond(async (ms) => {
+function inFlight(echo: Echo, sent: unknown): Promise<number> {
+  return perMillisecond(async (ms) => {
     const ends = performance.now() + ms;
     let calls = 0;
     const coroutine = async (): Promise<void> => {
-      for (; performance.now() < ends; calls++) await echo(value);
+      for (; performance.now() < ends; calls++) await echo(sent);
     };
     await Promise.all(Array.from({ length: 1000 }, coroutine));
     return calls;
   });
+}
+
+async function rate(kind: Kind, sent: unknown): Promise<number> {
+  const { echo, stop } = await echoOf(kind, "adaptive");
+  const figure = await inFlight(echo, sent);
   await stop();
   return figure;
 }
@@ -160,7 +205,10 @@ const roundTrips = (name: string, delivery: Delivery): Row => ({
   unit: "us",
   better: "lower",
   ours: () => roundTrip("vipc", delivery, bytes),
-  peers: { Comlink: () => roundTrip("comlink", delivery, bytes) },
+  peers: {
+    Comlink: () => roundTrip("comlink", delivery, bytes),
+    ...(delivery === "eventLoop" && { "bare Atomics.waitAsync, no message": bareWaits }),
+  },
 });
 
 const rates = (name: string, sent: unknown): Row => ({
@@ -194,7 +242,10 @@ const group: Group = [
     unit: "k/s",
     better: "higher",
     ours: () => rate("comlink-vipc", value),
-    peers: { "Comlink over a MessagePort": () => rate("comlink", value) },
+    peers: {
+      "Comlink over a MessagePort": () => rate("comlink", value),
+      "Comlink in one thread, nothing copied": bareComlink,
+    },
   },
   {
     name: "Comlink over vipc's port, one after the other",

@@ -23,7 +23,10 @@ export interface Codec {
    * @throws VdsoError `ERR_VDSO_NOT_CLONABLE` - names the path to what cannot be sent.
    */
   encode(value: unknown, replace?: Replace): Uint8Array;
-  /** @throws VdsoError `ERR_VDSO_GARBAGE` - these are not bytes that `encode` made. */
+  /**
+   * @param bytes - They count until this returns: what is kept of them has to be copied.
+   * @throws VdsoError `ERR_VDSO_GARBAGE` - these are not bytes that `encode` made.
+   */
   decode(bytes: Uint8Array, revive?: Revive): unknown;
 }
 

@@ -16,6 +16,10 @@ export interface Answering {
 /** What was sent at once: nobody has to wait, and nothing can fail any more. */
 export const DONE: Promise<void> = Promise.resolve();
 
+/** Up to here values are copied to where the last one was: memory for each would cost more than the copy. */
+const COPY_BYTES = 16384;
+let idleCopy: Uint8Array | undefined = new Uint8Array(COPY_BYTES);
+
 /** A message that was received. `using` gives back what it holds; so does reading a value. */
 export class Message implements Disposable {
   /** Who sent it. Only as honest as the sender. */
@@ -66,11 +70,10 @@ export class Message implements Disposable {
     if (this.#read) return this.#value;
     if (this.#broken) throw this.#broken.error;
     const shared = this.#loan?.bytes;
-    // A copy first: the sender can still write what it lent.
-    const bytes = shared ? new Uint8Array(shared) : this.#bytes;
-    if (this.#form !== Form.Value || !bytes) return bytes;
+    if (this.#form !== Form.Value) return shared ? new Uint8Array(shared) : this.#bytes;
+    if (!shared && !this.#bytes) return undefined;
     try {
-      this.#value = this.#codec.decode(bytes, revive);
+      this.#value = shared ? this.#decodeCopy(shared, revive) : this.#codec.decode(this.#bytes!, revive);
       this.#read = true;
     } catch (error) {
       this.#broken = { error };
@@ -79,6 +82,20 @@ export class Message implements Disposable {
       this[Symbol.dispose]();
     }
     return this.#value;
+  }
+
+  /** The sender can still write what it lent: decoded is what was copied before. */
+  #decodeCopy(shared: Uint8Array, revive: Revive | undefined): unknown {
+    const own = shared.length <= COPY_BYTES ? idleCopy : undefined;
+    if (!own) return this.#codec.decode(new Uint8Array(shared), revive);
+    // Decoding may decode another message.
+    idleCopy = undefined;
+    try {
+      own.set(shared);
+      return this.#codec.decode(own.subarray(0, shared.length), revive);
+    } finally {
+      idleCopy = own;
+    }
   }
 
   /** The buffer that came with the message, to keep: the message does not give it back any more. Undefined when the bytes were few. */
