@@ -13,7 +13,7 @@
  * Threads take the next task themselves, also while this thread is busy. What shared memory has no room for waits here, in order.
  */
 import vheap from "../../generated/vheap/vheap.js";
-import vsched, { Policy } from "../../generated/vsched/vsched.js";
+import vsched, { Policy, type VschedApi } from "../../generated/vsched/vsched.js";
 import { VdsoError, type VdsoErrorCode } from "../errors.ts";
 import { type Heap, Loan } from "../ipc/heap.ts";
 import { Kernel } from "../kernel/kernel.ts";
@@ -292,6 +292,11 @@ export class Pool implements AsyncDisposable {
   /** A buffer of the shared heap, to lend to tasks. For errors see `Heap.loan`. */
   loan(bytes: number): Loan {
     return this.heap.loan(bytes);
+  }
+
+  /** The image's API, for the viewer and the trace. */
+  get api(): VschedApi {
+    return this.#cpu.api;
   }
 
   /** Tasks that have not ended. */
