@@ -1,6 +1,6 @@
 /** What Comlink's documentation promises, over ports of ours. */
 import * as Comlink from "comlink";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { listen, openPort } from "../../runtime/ipc/comlink.ts";
 import { settle, system } from "./system.ts";
 
@@ -93,6 +93,32 @@ test("callbacks through proxy", async () => {
   });
   expect(await remote.visit(callback as unknown as (n: number) => Promise<number>)).toBe(30);
   expect(seen).toEqual([1, 2]);
+});
+
+test("listeners of events, with a transfer handler for what they get", async () => {
+  const target = new EventTarget();
+  Comlink.transferHandlers.set("event", {
+    canHandle: (value): value is Event => value instanceof Event,
+    serialize: ({ type }: Event) => [{ type }, []],
+    deserialize: ({ type }: { type: string }) => ({ type }) as Event,
+  });
+  onTestFinished(() => void Comlink.transferHandlers.delete("event"));
+  const { remote } = await wrapped(target);
+  const seen: string[] = [];
+  const listener = Comlink.proxy((event: Event) => void seen.push(event.type));
+  await (remote as unknown as Comlink.Remote<EventTarget>).addEventListener("one", listener);
+  target.dispatchEvent(new Event("one"));
+  target.dispatchEvent(new Event("two"));
+  target.dispatchEvent(new Event("one"));
+  await settle();
+  expect(seen).toEqual(["one", "one"]);
+});
+
+test("many calls at once are answered each with its own", async () => {
+  const { remote } = await wrapped((n: number) => n * 2);
+  const twice = remote as unknown as (n: number) => Promise<number>;
+  const answers = await Promise.all(Array.from({ length: 500 }, (_, n) => twice(n)));
+  expect(answers).toEqual(Array.from({ length: 500 }, (_, n) => n * 2));
 });
 
 test("proxies as results, and callbacks through them", async () => {

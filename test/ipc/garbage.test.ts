@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import vqueue from "../../generated/vqueue/vqueue.js";
 import { vvarOf } from "../../runtime/index.ts";
 import { mailboxOf } from "../../runtime/ipc/address.ts";
+import { Heap } from "../../runtime/ipc/heap.ts";
 import { expectCode } from "../expect-code.ts";
 import { settle, system } from "./system.ts";
 
@@ -51,6 +52,45 @@ test("frames of garbage are refused and counted; everything else goes on", async
   expect(b.ipc.stats().undeliverable).toBeGreaterThan(0);
   expect(a.ipc.stats().strayReplies).toBeGreaterThan(0);
   expect(b.ipc.stats().pendingCalls).toBe(0);
+});
+
+test("garbage over the heap's words and over items that wait, while calls go on: each call is answered or refused by name, and nobody hangs", async () => {
+  const { party, queue, heap } = await system(vqueue);
+  const [a, b] = [party(), party()];
+  const [client, server] = [a.ipc.entity(), b.ipc.entity()];
+  server.serve((message) => message.data);
+  const items = new Uint32Array(vvarOf(queue.attach({ pid: 500 })));
+  const liar = queue.attach({ pid: 501 });
+  const firstWord = liar.firstItem(mailboxOf(server.id)) / 4;
+  const lender = heap.attach({ pid: 502 });
+  const block = new Heap(lender).loan(64);
+  const heapWords = new BigUint64Array(vvarOf(lender), 0, block.bytes.byteOffset >>> 3);
+  const state = heapWords.findIndex((word) => Number(word & 7n) === 2 && Number(word >> 33n) === 502);
+  expect(state).toBeGreaterThan(0);
+  let seed = 7;
+  const random = (below: number): number => {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+    return Math.floor((seed / 2 ** 32) * below);
+  };
+  const codes = new Set<string>();
+  let answered = 0;
+  for (let round = 0; round < 400; round++) {
+    const calls = Array.from({ length: 8 }, (_, n) =>
+      client.call(server.id, 1, new Uint8Array(n % 2 === 0 ? 20 : 500).fill(n), { timeoutMs: 200 }).then(
+        (answer) => {
+          answered++;
+          answer[Symbol.dispose]();
+        },
+        (error: unknown) => codes.add((error as { code?: string }).code ?? String(error)),
+      ),
+    );
+    // Payload words only: a slot's own word is the queue's affair.
+    for (let n = 0; n < 6; n++) items[firstWord + random(64) * 24 + random(22)] = seed;
+    if (round % 4 === 0) heapWords[state + random(64)] = (BigInt(random(2 ** 32)) << 32n) | BigInt(random(2 ** 32));
+    await Promise.all(calls);
+  }
+  expect(answered).toBeGreaterThan(100);
+  expect([...codes].filter((code) => !code.startsWith("ERR_VDSO_"))).toEqual([]);
 });
 
 test("answers from somebody else than was asked, unasked ones and second ones are counted, and their buffers freed", async () => {
