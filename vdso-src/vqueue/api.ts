@@ -6,11 +6,11 @@
  */
 import { lengthOf, advance, CLAIMED, EMPTY, FULL, indexOf, isOwned, logOf, MAX_RUN, ownedWord, REDO, runOf, SKIP, slotAt, slotOf, slotsBetween, stateOf, ONE_TURN, TAKEN, TURN_MASK, turnOf, wordOf, wordTurn } from "./ring";
 import { ARRAY_LEN, Mailbox, QUEUE_LEN, shared, Slot, SLOT_BYTES, SLOT_WORD_BYTES } from "./layout";
-import { claimAny, claimedUpTo, gotIndex, gotRun, hasItem, hasSpace, headPosition, itemUrgent, lookAround, passOnItem, slotByItem, slotInAnyLane, tailPosition, takeAgain, takeAny, takenUpTo } from "./lane";
+import { claimAny, gotIndex, gotRun, hasItem, hasSpace, headPosition, isTimeToPublish, itemUrgent, lookAround, passOnItem, publishHead, publishTail, slotByItem, slotInAnyLane, tailPosition, takeAgain, takeAny } from "./lane";
 import { authorise, authoriseOwner, addOwner, bind, closeMailbox, registerMailbox, removeOwner } from "./mailbox";
 import { Message, peekAt, read, write } from "./copies";
 import * as map from "./map";
-import { boundId, claimedItem, claimedTurn, enter, forgetClaimed, forgetTaken, headOf, indexIn, mailboxAt, me, receivingId, setClaimed, setReceivingId, setTaken, takenItem, takenTurn, tailOf } from "./process";
+import { boundId, claimed, claimedNext, enter, forgetClaimed, forgetTaken, indexIn, isClaimed, isTaken, mailboxAt, me, receiveFrom, receivesFrom, receivingBox, receivingId, receivingPosition, sendingBox, sendingPosition, sendsTo, sendTo, setReceivingId, taken, takenNext } from "./process";
 import { reap, redoRun, skipRun } from "./reap";
 import { idOf, isClearToClaim, isClearToTake, isOpen, ITEM_NOTICE, LOOK_AROUND, Policy, SPACE_NOTICE, statusOfId } from "./gate";
 import { Status } from "./status";
@@ -133,18 +133,18 @@ export function corruptMailboxes(): u32 {
 // @ts-ignore: decorator
 @inline
 export function claim(mailbox: u32): u32 {
-  const index = indexIn(mailbox);
-  if (boundId(index) != mailbox) return claimOne(mailbox, NORMAL);
-  const box = mailboxAt(index);
-  const tail = tailOf(index, NORMAL);
+  if (sendsTo != <u64>mailbox) return claimOne(mailbox, NORMAL);
+  const box = sendingBox;
+  const tail = sendingPosition;
   const slot = slotOf(box, tail, NORMAL);
   const empty = wordOf(turnOf(tail, NORMAL), EMPTY);
   // Word, then gate, then CAS: see lane.ts.
   if (slot.word.load() != empty || !isClearToClaim(box, mailbox)) return claimOne(mailbox, NORMAL);
   if (!slot.word.cas(empty, empty | CLAIMED | me)) return claimOne(mailbox, NORMAL);
   const item = <u32>changetype<usize>(slot.item);
-  setClaimed(index, item, empty);
-  claimedUpTo(box, index, tail, advance(tail, 1, NORMAL), NORMAL);
+  const next = advance(tail, 1, NORMAL);
+  claimed(next, mailbox, item, empty | FULL);
+  if (isTimeToPublish(tail, next)) publishTail(box, next, NORMAL);
   return item;
 }
 
@@ -155,6 +155,7 @@ export function claimUrgent(mailbox: u32): u32 {
 
 function claimOne(mailbox: u32, urgent: bool): u32 {
   const status = claimUpTo(mailbox, 1, urgent);
+  if (!urgent && status == Status.Ok) sendTo(mailbox);
   return status == Status.Ok ? itemAddress(mailbox, gotIndex, urgent) : <u32>status;
 }
 
@@ -197,12 +198,11 @@ export function firstItem(mailbox: u32): u32 {
 // @ts-ignore: decorator
 @inline
 export function commit(mailbox: u32, item: u32): Status {
-  const index = indexIn(mailbox);
-  if (item != claimedItem(index) || item == 0) return commitAny(mailbox, item);
-  forgetClaimed(index);
+  if (!isClaimed(mailbox, item)) return commitAny(mailbox, item);
+  forgetClaimed();
   // SYNC slot-full: publishes the payload; pairs with `slot-full` in takeAny(). A store, not a CAS: the slot is ours until here.
-  slotBefore(item).word.store(claimedTurn(index) | FULL);
-  const box = mailboxAt(index);
+  slotBefore(item).word.store(claimedNext);
+  const box = sendingBox;
   if ((box.gate.load() & ITEM_NOTICE) != 0) wakeNext(box, ITEM, 1);
   return Status.Ok;
 }
@@ -222,7 +222,7 @@ function commitAny(mailbox: u32, item: u32): Status {
   const turn = slot.word.load() ^ (CLAIMED | me);
   // Claimed, by this process, alone: all but the turn is zero then.
   if ((turn & ~TURN_MASK) != 0) return Status.NotYours;
-  forgetClaimed(index);
+  forgetClaimed();
   // SYNC slot-full: as in commit().
   slot.word.store(turn | FULL);
   if (itemUrgent) lookAround(box);
@@ -238,7 +238,7 @@ export function commitMany(mailbox: u32, first: u32, count: u32): Status {
   const slot = slotAt(box, first, NORMAL);
   const word = slot.word.load();
   if (!isOwned(word, CLAIMED, me)) return Status.NotYours;
-  forgetClaimed(index);
+  forgetClaimed();
   if (count == 0) {
     abandonRun(box, first, word, NORMAL);
     return Status.Ok;
@@ -267,7 +267,7 @@ export function abandon(mailbox: u32, item: u32): Status {
   const urgent = itemUrgent;
   const word = slot.word.load();
   if (!isOwned(word, CLAIMED, me)) return Status.NotYours;
-  forgetClaimed(index);
+  forgetClaimed();
   abandonRun(box, indexOfSlot(box, slot, urgent), word, urgent);
   // What was committed behind it can be taken now.
   if (urgent) lookAround(box);
@@ -289,18 +289,19 @@ function abandonRun(box: Mailbox, first: u32, word: u64, urgent: bool): void {
 // @ts-ignore: decorator
 @inline
 export function take(mailbox: u32): u32 {
-  const index = indexIn(mailbox);
-  if (receivingId(index) != mailbox) return takeOne(mailbox);
-  const box = mailboxAt(index);
-  const head = headOf(index, NORMAL);
+  if (receivesFrom != <u64>mailbox) return takeOne(mailbox);
+  const box = receivingBox;
+  const head = receivingPosition;
   const slot = slotOf(box, head, NORMAL);
   const full = wordOf(turnOf(head, NORMAL), FULL);
   if (slot.word.load() != full || !isClearToTake(box, mailbox)) return takeOne(mailbox);
   // SYNC slot-full: pairs with `slot-full` in commit().
-  if (!slot.word.cas(full, ownedWord(turnOf(head, NORMAL), TAKEN, 1, me))) return takeOne(mailbox);
+  if (!slot.word.cas(full, (full ^ (FULL ^ TAKEN)) | me)) return takeOne(mailbox);
   const item = <u32>changetype<usize>(slot.item);
-  setTaken(index, item, full & TURN_MASK);
-  takenUpTo(box, index, head, advance(head, 1, NORMAL), NORMAL);
+  const next = advance(head, 1, NORMAL);
+  taken(next, mailbox, item, full - FULL + ONE_TURN);
+  // SYNC head-hint: as in takenUpTo().
+  if (isTimeToPublish(head, next)) publishHead(box, next, NORMAL);
   return item;
 }
 
@@ -308,6 +309,7 @@ let takenUrgent: bool = false;
 
 function takeOne(mailbox: u32): u32 {
   const status = takeUpTo(mailbox, 1);
+  if (status == Status.Ok && !takenUrgent) receiveFrom(mailbox);
   return status == Status.Ok ? itemAddress(mailbox, gotIndex, takenUrgent) : <u32>status;
 }
 
@@ -367,12 +369,11 @@ export function lastAddress(): u32 {
 // @ts-ignore: decorator
 @inline
 export function release(mailbox: u32, item: u32): Status {
-  const index = indexIn(mailbox);
-  if (item != takenItem(index) || item == 0) return releaseAny(mailbox, item);
-  forgetTaken(index);
+  if (!isTaken(mailbox, item)) return releaseAny(mailbox, item);
+  forgetTaken();
   // SYNC slot-empty: the payload was read; pairs with `slot-empty` in claimAny().
-  slotBefore(item).word.store(takenTurn(index) + ONE_TURN);
-  const box = mailboxAt(index);
+  slotBefore(item).word.store(takenNext);
+  const box = receivingBox;
   if ((box.gate.load() & SPACE_NOTICE) != 0) wakeNext(box, SPACE, 1);
   return Status.Ok;
 }
@@ -385,7 +386,7 @@ function releaseAny(mailbox: u32, item: u32): Status {
   if (changetype<usize>(slot) == 0) return Status.NotYours;
   const turn = slot.word.load() ^ (TAKEN | me);
   if ((turn & ~TURN_MASK) != 0) return Status.NotYours;
-  forgetTaken(index);
+  forgetTaken();
   // SYNC slot-empty: as in release().
   slot.word.store(turn + ONE_TURN);
   wakeNext(box, SPACE, 1);
@@ -401,7 +402,7 @@ export function releaseMany(mailbox: u32, item: u32): Status {
   if (changetype<usize>(slot) == 0) return Status.NotYours;
   const word = slot.word.load();
   if (!isOwned(word, TAKEN, me)) return Status.NotYours;
-  forgetTaken(index);
+  forgetTaken();
   const run = min(runOf(word), QUEUE_LEN);
   if (run > 1) {
     const start = (wordTurn(word) << logOf(NORMAL)) | indexOfSlot(box, slot, NORMAL);
@@ -427,7 +428,7 @@ export function putBack(mailbox: u32, item: u32): Status {
   const urgent = itemUrgent;
   const word = slot.word.load();
   if (!isOwned(word, TAKEN, me)) return Status.NotYours;
-  forgetTaken(index);
+  forgetTaken();
   redoRun(box, indexOfSlot(box, slot, urgent), word, urgent);
   lookAround(box);
   wakeOne(box, ITEM);

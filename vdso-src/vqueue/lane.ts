@@ -15,7 +15,6 @@ import { ITEM, SPACE, wakeNext, wakeOne } from "./waiting";
 export let gotIndex: u32 = 0;
 export let gotRun: u32 = 0;
 
-
 // @ts-ignore: decorator
 @inline
 function attempts(urgent: bool): u32 {
@@ -24,7 +23,7 @@ function attempts(urgent: bool): u32 {
 
 // @ts-ignore: decorator
 @inline
-function isTimeToPublish(from: u64, to: u64): bool {
+export function isTimeToPublish(from: u64, to: u64): bool {
   return from / PUBLISH_EVERY != to / PUBLISH_EVERY;
 }
 
@@ -43,12 +42,12 @@ function headHint(mailbox: Mailbox, urgent: bool): Atomic<u64> {
 /** After a claim: remembers, and now and then says, how far the lane is claimed. */
 // @ts-ignore: decorator
 @inline
-export function claimedUpTo(mailbox: Mailbox, index: u32, from: u64, to: u64, urgent: bool): void {
+function claimedUpTo(mailbox: Mailbox, index: u32, from: u64, to: u64, urgent: bool): void {
   setTail(index, urgent, to);
   if (isTimeToPublish(from, to)) publishTail(mailbox, to, urgent);
 }
 
-function publishTail(mailbox: Mailbox, to: u64, urgent: bool): void {
+export function publishTail(mailbox: Mailbox, to: u64, urgent: bool): void {
   // SYNC tail-hint: a process that was away begins here; pairs with `tail-hint` in newestTail().
   tailHint(mailbox, urgent).store(to);
   const depth = slotsBetween(headHint(mailbox, urgent).load(), to, urgent);
@@ -59,10 +58,16 @@ function publishTail(mailbox: Mailbox, to: u64, urgent: bool): void {
 /** After a take. */
 // @ts-ignore: decorator
 @inline
-export function takenUpTo(mailbox: Mailbox, index: u32, from: u64, to: u64, urgent: bool): void {
+function takenUpTo(mailbox: Mailbox, index: u32, from: u64, to: u64, urgent: bool): void {
   setHead(index, urgent, to);
+  if (isTimeToPublish(from, to)) publishHead(mailbox, to, urgent);
+}
+
+// @ts-ignore: decorator
+@inline
+export function publishHead(mailbox: Mailbox, to: u64, urgent: bool): void {
   // SYNC head-hint: a process that was away begins here; pairs with `head-hint` in newestHead().
-  if (isTimeToPublish(from, to)) headHint(mailbox, urgent).store(to);
+  headHint(mailbox, urgent).store(to);
 }
 
 /** Who commits behind a slot that is not yet committed wakes a sleeper in vain; who takes that one wakes it again. */

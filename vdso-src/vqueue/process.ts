@@ -9,18 +9,13 @@ export let me: u32 = 0;
 const IDS: u32 = 1024;
 const INDEX_MASK: u32 = IDS - 1;
 
-// One record an index, at a constant address: the mailbox id that the hints belong to, the id that this process was found to receive
-// from, and the hints, two lanes each: all positions below are claimed (taken). Then the item that was claimed (taken) last, and its slot's turn, as
-// it stands in the word: to commit (release) it needs no look at the slot, which takes as long as the whole rest.
+// One record an index, at a constant address: the mailbox id that the hints belong to, the id that this process was found to receive from, and the
+// hints, two lanes each: all positions below are claimed (taken).
 const RECORD_BYTES: usize = 64;
 const BOUND: usize = 0;
 const RECEIVES: usize = 4;
 const TAILS: usize = 8;
 const HEADS: usize = 24;
-const CLAIMED_ITEM: usize = 40;
-const TAKEN_ITEM: usize = 44;
-const CLAIMED_TURN: usize = 48;
-const TAKEN_TURN: usize = 56;
 const records: usize = memory.data(65536, 64);
 
 // @ts-ignore: decorator
@@ -52,6 +47,7 @@ export function receivingId(index: u32): u32 {
 // @ts-ignore: decorator
 @inline
 export function setReceivingId(index: u32, id: u32): void {
+  if (index == receivingIndex) receivesFrom = NONE;
   store<u32>(recordAt(index) + RECEIVES, id);
 }
 
@@ -67,28 +63,24 @@ export function mailboxAt(index: u32): Mailbox {
   return unchecked(shared.mailboxes[index]);
 }
 
-// @ts-ignore: decorator
-@inline
 export function tailOf(index: u32, urgent: bool): u64 {
+  if (!urgent && index == sendingIndex) return sendingPosition;
   return load<u64>(recordAt(index) + TAILS + (<usize>urgent << 3));
 }
 
-// @ts-ignore: decorator
-@inline
 export function setTail(index: u32, urgent: bool, position: u64): void {
-  store<u64>(recordAt(index) + TAILS + (<usize>urgent << 3), position);
+  if (!urgent && index == sendingIndex) sendingPosition = position;
+  else store<u64>(recordAt(index) + TAILS + (<usize>urgent << 3), position);
 }
 
-// @ts-ignore: decorator
-@inline
 export function headOf(index: u32, urgent: bool): u64 {
+  if (!urgent && index == receivingIndex) return receivingPosition;
   return load<u64>(recordAt(index) + HEADS + (<usize>urgent << 3));
 }
 
-// @ts-ignore: decorator
-@inline
 export function setHead(index: u32, urgent: bool, position: u64): void {
-  store<u64>(recordAt(index) + HEADS + (<usize>urgent << 3), position);
+  if (!urgent && index == receivingIndex) receivingPosition = position;
+  else store<u64>(recordAt(index) + HEADS + (<usize>urgent << 3), position);
 }
 
 // @ts-ignore: decorator
@@ -112,56 +104,100 @@ export function enter(pid: u32): void {
   me = index;
 }
 
-/** The item that was claimed last, 0 when that is over. */
-// @ts-ignore: decorator
-@inline
-export function claimedItem(index: u32): u32 {
-  return load<u32>(recordAt(index) + CLAIMED_ITEM);
+// What the fast paths need, in globals, because a load from private memory takes as long as everything else they do: for the mailbox that was sent to
+// last and the one received from last. Their positions stand here and not in the record. Urgent lanes have no fast path.
+
+/** No mailbox's id, and no key of an item. */
+const NONE: u64 = <u64>1 << 63;
+
+/** The id that claim() needs no look at the record for. */
+export let sendsTo: u64 = NONE;
+export let sendingBox: Mailbox = changetype<Mailbox>(0);
+export let sendingPosition: u64 = 0;
+let sendingIndex: u32 = IDS;
+
+/** The same for take(). */
+export let receivesFrom: u64 = NONE;
+export let receivingBox: Mailbox = changetype<Mailbox>(0);
+export let receivingPosition: u64 = 0;
+let receivingIndex: u32 = IDS;
+
+// The item that was claimed (taken) last and the word that commits (releases) it: without a look at the slot, which takes long too.
+let claimedKey: u64 = NONE;
+export let claimedNext: u64 = 0;
+let takenKey: u64 = NONE;
+export let takenNext: u64 = 0;
+
+/** Makes this the mailbox that claim() is fast for. */
+export function sendTo(id: u32): void {
+  if (sendsTo == <u64>id) return;
+  if (sendingIndex < IDS) store<u64>(recordAt(sendingIndex) + TAILS, sendingPosition);
+  const index = indexIn(id);
+  sendingIndex = index;
+  sendingBox = mailboxAt(index);
+  sendingPosition = load<u64>(recordAt(index) + TAILS);
+  // Stale from here on: and one value, so that states that differ by nothing else are one to the checker.
+  store<u64>(recordAt(index) + TAILS, 0);
+  sendsTo = id;
+  claimedKey = NONE;
 }
 
-/** The turn of its slot, as in the word. */
-// @ts-ignore: decorator
-@inline
-export function claimedTurn(index: u32): u64 {
-  return load<u64>(recordAt(index) + CLAIMED_TURN);
+/** The same for take(), once it is known that the process may receive. */
+export function receiveFrom(id: u32): void {
+  if (receivesFrom == <u64>id) return;
+  if (receivingIndex < IDS) store<u64>(recordAt(receivingIndex) + HEADS, receivingPosition);
+  const index = indexIn(id);
+  receivingIndex = index;
+  receivingBox = mailboxAt(index);
+  receivingPosition = load<u64>(recordAt(index) + HEADS);
+  store<u64>(recordAt(index) + HEADS, 0);
+  receivesFrom = id;
+  takenKey = NONE;
 }
 
 // @ts-ignore: decorator
 @inline
-export function setClaimed(index: u32, item: u32, turn: u64): void {
-  store<u32>(recordAt(index) + CLAIMED_ITEM, item);
-  store<u64>(recordAt(index) + CLAIMED_TURN, turn);
+function keyOf(mailbox: u32, item: u32): u64 {
+  return (<u64>mailbox << 32) | item;
 }
 
 // @ts-ignore: decorator
 @inline
-export function forgetClaimed(index: u32): void {
-  store<u32>(recordAt(index) + CLAIMED_ITEM, 0);
+export function claimed(position: u64, mailbox: u32, item: u32, next: u64): void {
+  sendingPosition = position;
+  claimedKey = keyOf(mailbox, item);
+  claimedNext = next;
 }
 
-/** The item that was taken last, 0 when that is over. */
+/** Was that claimed last, and by claim()? */
 // @ts-ignore: decorator
 @inline
-export function takenItem(index: u32): u32 {
-  return load<u32>(recordAt(index) + TAKEN_ITEM);
-}
-
-/** The turn of its slot, as in the word. */
-// @ts-ignore: decorator
-@inline
-export function takenTurn(index: u32): u64 {
-  return load<u64>(recordAt(index) + TAKEN_TURN);
+export function isClaimed(mailbox: u32, item: u32): bool {
+  return claimedKey == keyOf(mailbox, item);
 }
 
 // @ts-ignore: decorator
 @inline
-export function setTaken(index: u32, item: u32, turn: u64): void {
-  store<u32>(recordAt(index) + TAKEN_ITEM, item);
-  store<u64>(recordAt(index) + TAKEN_TURN, turn);
+export function forgetClaimed(): void {
+  claimedKey = NONE;
 }
 
 // @ts-ignore: decorator
 @inline
-export function forgetTaken(index: u32): void {
-  store<u32>(recordAt(index) + TAKEN_ITEM, 0);
+export function taken(position: u64, mailbox: u32, item: u32, next: u64): void {
+  receivingPosition = position;
+  takenKey = keyOf(mailbox, item);
+  takenNext = next;
+}
+
+// @ts-ignore: decorator
+@inline
+export function isTaken(mailbox: u32, item: u32): bool {
+  return takenKey == keyOf(mailbox, item);
+}
+
+// @ts-ignore: decorator
+@inline
+export function forgetTaken(): void {
+  takenKey = NONE;
 }
