@@ -7,7 +7,7 @@ import vqueue, { Policy } from "../generated/vqueue/vqueue.js";
 import { type Group, nanosecondsEach, type Row } from "./group.ts";
 import { bareExports, imageBytes, loadPackage } from "./package.ts";
 
-type Kind = "vqueue" | "ring" | "port";
+type Kind = "vqueue" | "ring" | "port" | "array";
 
 interface Load {
   readonly kind: Kind;
@@ -21,7 +21,7 @@ const WORDS = 22;
 const LENGTH = 4096;
 const BATCH = 32;
 /** Items in all; messages are slow, and without a bound they pile up. */
-const ITEMS = { vqueue: 4_000_000, ring: 2_000_000, port: 200_000 } as const;
+const ITEMS = { vqueue: 4_000_000, ring: 2_000_000, port: 200_000, array: 4_000_000 } as const;
 
 /** Shared words of the threads: how many are ready, go, how many producers have finished. */
 const [READY, GO, GATE_WORDS] = [0, 1, 3];
@@ -48,6 +48,11 @@ async function connect(kind: Kind, pairs: number): Promise<Ends> {
       producer: (index) => ({ rings: rings[index] }),
       consumer: (index) => ({ rings: rings.map((row) => row[index]) }),
     };
+  }
+  if (kind === "array") {
+    const array = new SharedArrayBuffer((64 + 24 * LENGTH) * Uint32Array.BYTES_PER_ELEMENT);
+    const both = () => ({ array });
+    return { producer: both, consumer: both };
   }
   const channels = grid(pairs, () => new MessageChannel());
   return {
@@ -103,13 +108,17 @@ function verify(sums: readonly number[], items: number, producers: number): void
 
 const through = (kind: Kind, pairs: number, batch: number) => () => throughput({ kind, pairs, batch });
 
+/** What two threads reach that do nothing but write and read typed arrays. */
+const BARE = "bare typed arrays";
+
 function row(pairs: number): Row {
+  const peers = { postMessage: through("port", pairs, 1), "ringbuf.js": through("ring", pairs, 1) };
   return {
     name: `${pairs} to ${pairs} threads, 88 bytes`,
     unit: "M/s",
     better: "higher",
     ours: through("vqueue", pairs, 1),
-    peers: { postMessage: through("port", pairs, 1), "ringbuf.js": through("ring", pairs, 1) },
+    peers: pairs === 1 ? { ...peers, [BARE]: through("array", 1, 1) } : peers,
   };
 }
 
@@ -170,6 +179,7 @@ const group: Group = [
       "postMessage, single items": through("port", 1, 1),
       "ringbuf.js, single items": through("ring", 1, 1),
       "ringbuf.js": through("ring", 1, BATCH),
+      [BARE]: through("array", 1, BATCH),
     },
   },
   row(2),
