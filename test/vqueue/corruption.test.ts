@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { imageFrom } from "../check/images.ts";
-import { instantiate } from "./fixtures/peer.ts";
+import { instantiate, type Vqueue } from "./fixtures/peer.ts";
 
 const WRITES = Number(process.env["VQUEUE_WRITES"] ?? 200_000);
 const PAGE_BYTES = 65536;
@@ -19,6 +19,10 @@ function random(seed: number): (below: number) => number {
     return Math.floor((state / 2 ** 32) * below);
   };
 }
+
+/** Ids are from 64 on. */
+const statusIn = (result: number): number => (result >>> 0 < 64 ? result : 0);
+const mapCall = (api: Vqueue, name: string) => api[name] as unknown as (id: number, ...numbers: bigint[]) => number;
 
 test("calls on a vVAR that is overwritten at random end, and say what is wrong", async () => {
   const { image, manifest } = await imageFrom(join(import.meta.dirname, "../../vdso-src/vqueue"), {
@@ -74,6 +78,23 @@ test("calls on a vVAR that is overwritten at random end, and say what is wrong",
           () => (api["processDrop"]!(below(4) === 0 ? 7 : 6) ?? 0) * 0,
           () => api["share"]!(id, 3),
           () => api["statusOf"]!(id),
+          () => statusIn(api["register"]!(below(3), 1)),
+          () => (below(8) === 0 ? api["close"]!(id) : 0),
+          () => (below(8) === 0 ? api["leave"]!(id) : 0),
+          () => api["setPid"]!(id, below(2 ** 31)),
+          () => api["getPid"]!(id) * 0,
+          () => api["waitForUrgentSpace"]!(id, 0),
+          () => api["watch"]!(id, below(3)),
+          () => (api["unwatch"]!(id, below(3)) ?? 0) * 0,
+          () => statusIn(api["waitAny"]!(0)),
+          () => api["arm"]!() * 0,
+          () => (api["disarm"]!() ?? 0) * 0,
+          () => (api["passOn"]!(id, below(3)) ?? 0) * 0,
+          () => mapCall(api, "mapAdd")(id, BigInt(below(3)), 7n),
+          () => mapCall(api, "mapGet")(id, BigInt(below(3))) * 0,
+          () => mapCall(api, "mapPop")(id, BigInt(below(3))) * 0,
+          () => api["mailboxWithIndex"]!(below(4)) * 0,
+          () => api["policyOf"]!(id) * 0,
         ];
         const result = calls[below(calls.length)]!() >>> 0;
         if (result >= FAILED) outcomes.add(result - FAILED);
