@@ -8,6 +8,7 @@
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { bundleCommand } from "./bundle-command.ts";
 import { bundleProcess } from "./bundle-process.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -29,6 +30,7 @@ try {
   const { status } = spawnSync(process.execPath, [tsc, "-p", project, "--outDir", fresh], { stdio: "inherit" });
   if (status !== 0) throw new Error(`tsc ended with ${status}`);
   await bundleProcess(root, fresh);
+  await bundleCommand(root, fresh);
   for (const folder of folders()) {
     // The same places relative to the code as in the repository, so that the code finds them in both. Build records describe
     // this machine's builds, not the package.

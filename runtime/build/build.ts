@@ -15,41 +15,12 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { BuildError, countDiagnostics, formatDiagnostics } from "./build-error.ts";
-import { type BuildConfig, checkSourceFolder, type ResolvedConfig, resolveConfig } from "./config.ts";
+import { type BuildConfig, type ResolvedConfig, resolveConfig } from "./config.ts";
 import type { Diagnostic } from "./diagnostics.ts";
 import { hashFile, outputError, sha256, withOutputLock, writeAtomically } from "./files.ts";
-import {
-  type BuildRecord,
-  compilerIdentity,
-  formatRecord,
-  isCurrent,
-  readRecord,
-  recordedSrcDir,
-  recordPath,
-} from "./record.ts";
+import { type BuildRecord, compilerIdentity, formatRecord, readRecord, recordedSrcDir, recordPath } from "./record.ts";
+import { type BuildResult, currentRecord, describeResult } from "./result.ts";
 import type { CompilerOutputs } from "./worker.ts";
-
-/** What a successful build leaves behind. All paths are absolute. */
-export interface BuildResult {
-  /** Image name. */
-  readonly name: string;
-  /** False when everything was up to date, so that nothing was compiled and nothing written. */
-  readonly changed: boolean;
-  /** ABI fingerprint: 16 hex digits. */
-  readonly fingerprint: string;
-  /** `<name>.wasm` */
-  readonly image: string;
-  /** The API library, `.js` and its types. */
-  readonly library: string;
-  readonly types: string;
-  /** With {@link BuildConfig.wat}. */
-  readonly wat?: string;
-  /** With {@link BuildConfig.sourceMap}. */
-  readonly sourceMap?: string;
-  /** Every source file that went in, and every one that was looked for where there is none. */
-  readonly sources: readonly string[];
-  readonly warnings: readonly Diagnostic[];
-}
 
 /**
  * Builds one vDSO into `outDir`: `<name>.wasm`, the API library's `.js` and `.d.ts`, what else was asked for, and the record that lets
@@ -69,12 +40,10 @@ export async function buildVdso(
 ): Promise<BuildResult> {
   options.signal?.throwIfAborted();
   const resolved = resolveConfig(config);
-  checkSourceFolder(resolved.srcDir);
   const compiler = compilerIdentity();
-  const last = readRecord(resolved);
-  const current = last !== undefined && isCurrent(last, resolved, compiler);
-  const record = current ? last : await rebuild(resolved, compiler, options.signal);
-  const result = describe(resolved, record, !current);
+  const current = currentRecord(resolved, compiler);
+  const record = current ?? (await rebuild(resolved, compiler, options.signal));
+  const result = describeResult(resolved, record, current === undefined);
   report(resolved, record, result);
   return result;
 }
@@ -136,23 +105,6 @@ function writeOutputs(
     if (!files.has(name) && hashFile(path) === hash) rmSync(path, { force: true });
   }
   writeAtomically(recordPath(config), formatRecord(record));
-}
-
-function describe(config: ResolvedConfig, record: BuildRecord, changed: boolean): BuildResult {
-  const { imageName, apiLibName, wat, sourceMap } = config.options;
-  const output = (name: string) => join(config.outDir, name);
-  return {
-    name: imageName,
-    changed,
-    fingerprint: record.fingerprint,
-    image: output(`${imageName}.wasm`),
-    library: output(`${apiLibName}.js`),
-    types: output(`${apiLibName}.d.ts`),
-    ...(wat && { wat: output(`${imageName}.wat`) }),
-    ...(sourceMap && { sourceMap: output(`${imageName}.wasm.map`) }),
-    sources: Object.keys(record.sources).map((path) => join(config.srcDir, path)),
-    warnings: record.warnings,
-  };
 }
 
 function report({ verbose, outDir }: ResolvedConfig, record: BuildRecord, result: BuildResult): void {

@@ -7,8 +7,9 @@
  * ```
  */
 
-export { type BuildResult, buildVdso } from "./build.ts";
+export { buildVdso } from "./build.ts";
 export { BuildError, formatDiagnostics } from "./build-error.ts";
 export type { BuildConfig, ConstantValue } from "./config.ts";
 export type { Diagnostic } from "./diagnostics.ts";
+export type { BuildResult } from "./result.ts";
 export { type WatchOptions, watchVdso } from "./watch.ts";

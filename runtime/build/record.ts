@@ -6,12 +6,13 @@
  * quick edit may change a file without changing its time. Paths are relative, so that record and outputs may move together.
  */
 
-import { readdirSync } from "node:fs";
-import { dirname, join, relative, sep } from "node:path";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, extname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { BuildOptions, ResolvedConfig } from "./config.ts";
 import type { Diagnostic } from "./diagnostics.ts";
-import { hashFile, readIfPresent, sha256 } from "./files.ts";
+import { hashFile, readIfPresent } from "./files.ts";
 
 const RECORD_VERSION = 1;
 
@@ -72,19 +73,27 @@ export function isCurrent(record: BuildRecord, config: ResolvedConfig, compiler:
 
 /**
  * Names the compiler that would run now: a hash over this package's compiler, the helper library and the versions of the
- * packages that they stand on. A version number alone would hide changes made in a checkout of this repository.
+ * packages that they stand on. A version number alone would hide changes made in a checkout of this repository or in an
+ * installed package.
  */
 export function compilerIdentity(): string {
   const here = fileURLToPath(import.meta.url);
   const root = join(dirname(here), "..", "..");
-  const extension = here.slice(here.lastIndexOf("."));
-  const code = ["runtime/build", "runtime/image"].flatMap((folder) =>
-    listFiles(join(root, folder)).filter((path) => path.endsWith(extension) && !path.endsWith(`.d${extension}`)),
-  );
-  const files = [...code, ...listFiles(join(root, "vdso-src", "helper"))];
-  const versions = ["assemblyscript", "binaryen", "wabt"].map((name) => `${name} ${installedVersion(root, name)}`);
-  const hashes = files.map((path) => `${relative(root, path).split(sep).join("/")} ${hashFile(path)}`);
-  return sha256([...versions, ...hashes].join("\n"));
+  const hash = createHash("sha256");
+  for (const name of ["assemblyscript", "binaryen", "wabt"]) hash.update(`${name} ${installedVersion(root, name)}\n`);
+  for (const path of [...compilerFiles(root, extname(here)), ...listFiles(join(root, "vdso-src", "helper"))]) {
+    const bytes = readFileSync(path);
+    hash.update(`${relative(root, path).split(sep).join("/")} ${bytes.length}\n`).update(bytes);
+  }
+  return hash.digest("hex");
+}
+
+/** The code that makes the outputs: in the package one file that imports nothing else of it, see `scripts/bundle-command.ts`. */
+function compilerFiles(root: string, extension: string): string[] {
+  if (extension !== ".ts") return [join(root, "runtime", "build", "worker.js")];
+  return ["build", "image"]
+    .flatMap((folder) => listFiles(join(root, "runtime", folder)))
+    .filter((path) => path.endsWith(".ts"));
 }
 
 function listFiles(folder: string): string[] {
@@ -96,7 +105,8 @@ function listFiles(folder: string): string[] {
 
 function installedVersion(from: string, name: string): string {
   for (let folder = from; ; folder = dirname(folder)) {
-    const text = readIfPresent(join(folder, "node_modules", name, "package.json"))?.toString("utf8");
+    const path = join(folder, "node_modules", name, "package.json");
+    const text = existsSync(path) ? readFileSync(path, "utf8") : undefined;
     if (text !== undefined) return /"version":\s*"([^"]*)"/.exec(text)?.[1] ?? "unknown";
     if (dirname(folder) === folder) return "missing";
   }

@@ -13,10 +13,11 @@
 
 import { type FSWatcher, statSync, watch } from "node:fs";
 import { dirname, join } from "node:path";
-import { type BuildResult, buildVdso } from "./build.ts";
+import { buildVdso } from "./build.ts";
 import { BuildError } from "./build-error.ts";
 import { type BuildConfig, resolveConfig } from "./config.ts";
 import { nearestFolder } from "./files.ts";
+import type { BuildResult } from "./result.ts";
 
 export interface WatchOptions {
   /** Called after the first build and after every build that made a difference. */

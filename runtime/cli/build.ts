@@ -1,24 +1,12 @@
 /** `vdso build` */
 
-import { statSync } from "node:fs";
-import { basename, join, relative, resolve } from "node:path";
 import { styleText } from "node:util";
-import { type BuildResult, buildVdso } from "../build/build.ts";
+import { buildVdso } from "../build/build.ts";
 import { BuildError, countDiagnostics, formatDiagnostics } from "../build/build-error.ts";
 import type { BuildConfig } from "../build/config.ts";
-import {
-  type Command,
-  errorColor,
-  FailedError,
-  formatBytes,
-  onlyPositional,
-  type ParsedArguments,
-  print,
-  printError,
-  textOption,
-  textsOption,
-  UsageError,
-} from "./command.ts";
+import type { BuildResult } from "../build/result.ts";
+import { BUILD_OPTIONS, doneLine, readConfig } from "./build-arguments.ts";
+import { type Command, errorColor, FailedError, type ParsedArguments, print, printError } from "./command.ts";
 
 const HELP = `Usage: vdso build <dir> [options]
 
@@ -49,39 +37,6 @@ async function run(parsed: ParsedArguments): Promise<void> {
   else await once(config);
 }
 
-function readConfig(parsed: ParsedArguments): BuildConfig {
-  const srcDir = onlyPositional(parsed, "the folder of a vDSO");
-  if (statSync(srcDir, { throwIfNoEntry: false })?.isFile()) {
-    throw new UsageError(`expected the folder of a vDSO, found the file ${srcDir}`);
-  }
-  const mode = textOption(parsed, "mode") ?? "release";
-  if (mode !== "release" && mode !== "debug") throw new UsageError(`--mode: expected release or debug, found ${mode}`);
-  const imageName = textOption(parsed, "name") ?? basename(resolve(srcDir));
-  const packageName = textOption(parsed, "package");
-  const apiLibName = textOption(parsed, "api-name");
-  return {
-    srcDir,
-    imageName,
-    outDir: textOption(parsed, "out") ?? join("generated", imageName),
-    mode,
-    features: textsOption(parsed, "feature"),
-    log: parsed.values["no-log"] !== true,
-    config: Object.fromEntries(textsOption(parsed, "config").map(readConstant)),
-    wat: parsed.values["wat"] === true,
-    sourceMap: parsed.values["source-map"] === true,
-    // Level 1 is a line per build, which this command writes anyway.
-    verbose: parsed.values["verbose"] === true ? 2 : 0,
-    ...(packageName !== undefined && { packageName }),
-    ...(apiLibName !== undefined && { apiLibName }),
-  };
-}
-
-function readConstant(text: string): [string, string] {
-  const equals = text.indexOf("=");
-  if (equals <= 0) throw new UsageError(`--config: expected NAME=VALUE, found ${JSON.stringify(text)}`);
-  return [text.slice(0, equals), text.slice(equals + 1)];
-}
-
 async function once(config: BuildConfig): Promise<void> {
   const clear = showProgress(`building ${config.imageName}`);
   try {
@@ -109,12 +64,9 @@ async function watch(config: BuildConfig): Promise<void> {
 }
 
 function reportDone(result: BuildResult, ms?: number): void {
-  const { warnings, changed, name, image } = result;
+  const { warnings } = result;
   if (warnings.length > 0) printError(`${formatDiagnostics(warnings, { color: errorColor() })}\n`);
-  const path = relative(process.cwd(), image);
-  const time = changed && ms !== undefined ? `, ${(ms / 1000).toFixed(2)} s` : "";
-  const what = changed ? `${styleText("green", "built", { stream: process.stdout })} ${name}` : `${name} is up to date`;
-  print(`${what}: ${path} (${formatBytes(statSync(image).size)}${time})`);
+  print(doneLine(result, ms));
 }
 
 function reportFailure(error: unknown): never {
@@ -139,19 +91,6 @@ function showProgress(text: string): () => void {
 
 export const command: Command = {
   help: HELP,
-  options: {
-    out: { type: "string", short: "o" },
-    name: { type: "string", short: "n" },
-    "api-name": { type: "string" },
-    package: { type: "string" },
-    config: { type: "string", short: "c", multiple: true },
-    feature: { type: "string", short: "f", multiple: true },
-    mode: { type: "string", short: "m" },
-    "no-log": { type: "boolean" },
-    wat: { type: "boolean" },
-    "source-map": { type: "boolean" },
-    watch: { type: "boolean", short: "w" },
-    verbose: { type: "boolean", short: "v" },
-  },
+  options: BUILD_OPTIONS,
   run,
 };

@@ -1,6 +1,6 @@
 /** What every command of `vdso` is made of, and what it writes with. */
 
-import type { ParseArgsOptionsConfig } from "node:util";
+import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 
 /** The values and positionals that `parseArgs` found. */
 export interface ParsedArguments {
@@ -24,6 +24,16 @@ export class UsageError extends Error {
 /** Something went wrong and has been said already: exit code 1. */
 export class FailedError extends Error {
   override readonly name = "FailedError";
+}
+
+/** @throws UsageError - an option that the command does not have, or one without its value. */
+export function parseArguments(options: Command["options"], args: readonly string[]): ParsedArguments {
+  const all = { ...options, help: { type: "boolean", short: "h" } } as const;
+  try {
+    return parseArgs({ args: [...args], options: all, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
 }
 
 /** The one argument that a command takes. */

@@ -1,9 +1,9 @@
 /** The `vdso` command: finds the command, reads its options, turns errors into exit codes. */
 
-import { parseArgs, styleText } from "node:util";
+import { styleText } from "node:util";
 import { VERSION } from "../build/version.ts";
 import { VdsoError } from "../errors.ts";
-import { type Command, FailedError, print, printError, UsageError } from "./command.ts";
+import { type Command, FailedError, parseArguments, print, printError, UsageError } from "./command.ts";
 
 const HELP = `Usage: vdso <command> [options]
 
@@ -52,13 +52,7 @@ async function runCommand(name: string, args: readonly string[]): Promise<number
     throw new UsageError(`unknown command "${name}"; known are ${Object.keys(COMMANDS).join(", ")}`);
   }
   const command = await load();
-  const options = { ...command.options, help: { type: "boolean", short: "h" } } as const;
-  let parsed: ReturnType<typeof parseArgs>;
-  try {
-    parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
+  const parsed = parseArguments(command.options, args);
   if (parsed.values["help"] === true) return say(command.help);
   await command.run(parsed);
   return 0;

@@ -28,7 +28,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function run(command: string): string {
   const [program, ...args] = command.split(" ");
-  const node = program === "npx" && args[0] === "vdso" ? [join(root, "bin/vdso.js"), ...args.slice(1)] : args;
+  const node = program === "npx" && args[0] === "vdso" ? [join(root, "bin/vdso.cjs"), ...args.slice(1)] : args;
   expect(["npx", "node"]).toContain(program);
   const { stdout, stderr, status } = spawnSync(process.execPath, node, { cwd: folder, encoding: "utf8" });
   expect([command, status, stderr]).toEqual([command, 0, expect.any(String)]);

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect, test } from "vitest";
@@ -82,9 +82,23 @@ test("outputs that cannot be written are one line with a code, without a stack",
   expect(stderr).toMatch(/^error: cannot write to .*taken: .* \[ERR_VDSO_BUILD_OUTPUT\]\n$/);
 });
 
+test("a folder for the outputs that cannot be made is one line with a code, wherever it would be", async () => {
+  using project = new Project();
+  writeFileSync(join(project.folder, "file"), "");
+  symlinkSync("nowhere/at/all", join(project.folder, "dangling"));
+  const places = [join("file", "below", "it"), "dangling", join("dangling", "below")];
+  // Says that what is not there is missing also when it is to be made.
+  if (process.platform === "linux") places.push("/proc/vdso-test", "/proc/vdso-test/below");
+  for (const place of places) {
+    const { code, stderr } = await vdso(["build", "src", "--out", place], { cwd: project.folder });
+    expect({ place, code }).toEqual({ place, code: 1 });
+    expect(stderr).toMatch(/^error: cannot write to .*: .* \[ERR_VDSO_BUILD_OUTPUT\]\n$/);
+  }
+});
+
 test("build --watch builds again after a change, survives an error, and ends with code 0 on Ctrl-C", async () => {
   using project = new Project();
-  const child = spawn(process.execPath, [join(root, "bin", "vdso.js"), "build", "src", "--watch"], {
+  const child = spawn(process.execPath, [join(root, "bin", "vdso.cjs"), "build", "src", "--watch"], {
     cwd: project.folder,
     stdio: ["ignore", "pipe", "pipe"],
   });

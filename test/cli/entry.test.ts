@@ -12,14 +12,14 @@ let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "vdso-entry-"));
   mkdirSync(join(folder, "bin"));
-  cpSync(join(root, "bin", "vdso.js"), join(folder, "bin", "vdso.js"));
+  cpSync(join(root, "bin", "vdso.cjs"), join(folder, "bin", "vdso.cjs"));
   cpSync(join(root, "package.json"), join(folder, "package.json"));
 });
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 function runEntry(...flags: string[]) {
-  return runCommand(process.execPath, [...flags, join(folder, "bin", "vdso.js"), "--help"]);
+  return runCommand(process.execPath, [...flags, join(folder, "bin", "vdso.cjs"), "--help"]);
 }
 
 test("a checkout where nothing is installed says so on a Node that cannot run its sources", async () => {
@@ -38,6 +38,7 @@ test.each([
 ])("the published command on Node %s runs: %s", async (version, runs) => {
   mkdirSync(join(folder, "dist", "runtime", "cli"), { recursive: true });
   writeFileSync(join(folder, "dist", "runtime", "cli", "main.js"), "export const main = () => 0;");
+  writeFileSync(join(folder, "dist", "runtime", "cli", "quick.cjs"), "exports.quick = () => false;");
   const versions = JSON.stringify({ ...process.versions, node: version });
   const pretend = `Object.defineProperty(process, "versions", { value: ${versions} });`;
   const { code, stderr } = await runEntry("--import", `data:text/javascript,${encodeURIComponent(pretend)}`);
@@ -56,7 +57,7 @@ test("a Node that cannot run the sources hands over to the installed one, and pa
     `#!${process.execPath}\nprocess.on("SIGTERM", () => process.exit(7)); setInterval(() => {}, 1000); console.log("watching");\n`,
     { mode: 0o755 },
   );
-  const child = spawn(process.execPath, ["--no-strip-types", join(folder, "bin", "vdso.js")], {
+  const child = spawn(process.execPath, ["--no-strip-types", join(folder, "bin", "vdso.cjs")], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   try {

@@ -14,7 +14,7 @@ export function vdso(
   args: readonly string[],
   options: { cwd?: string; env?: Record<string, string> } = {},
 ): Promise<Finished> {
-  return runCommand(process.execPath, [join(root, "bin", "vdso.js"), ...args], options);
+  return runCommand(process.execPath, [join(root, "bin", "vdso.cjs"), ...args], options);
 }
 
 export function runCommand(

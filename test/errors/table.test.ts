@@ -10,7 +10,7 @@ function codesIn(folder: string): Map<string, string> {
   const codes = new Map<string, string>();
   if (!existsSync(join(root, folder))) return codes;
   for (const file of readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })) {
-    if (!/\.[jt]s$/.test(file)) continue;
+    if (!/\.c?[jt]s$/.test(file)) continue;
     for (const [code] of readFileSync(join(root, folder, file), "utf8").matchAll(CODE))
       codes.set(code, join(folder, file));
   }

@@ -7,7 +7,9 @@ import {
   readFileSync,
   realpathSync,
   rmSync,
+  statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -79,6 +81,61 @@ test("a new project builds, type-checks in program and vDSO, runs and passes its
   const tested = await run("npm", ["test"], project);
   expect(tested).toMatchObject({ code: 0 });
   expect(tested.stdout).toMatch(/pass 2/);
+});
+
+test("the installed command sees each change that a build depends on, and without one says so in one line", async () => {
+  const project = join(folder, "changes");
+  const source = join(project, "counter", "api.ts");
+  mkdirSync(dirname(source), { recursive: true });
+  writeFileSync(
+    source,
+    `@vvar class VvarData { value: Atomic<u32>; }
+const shared = vvarRoot<VvarData>();
+const STEP: u32 = config("STEP", 1);
+export function step(): u32 { return shared.value.add(STEP); }
+`,
+  );
+  const installed = join(folder, "node_modules", manifest.name, "dist");
+  const build = async (more: readonly string[] = [], env: Record<string, string> = {}) => {
+    const args = ["build", "counter", ...more];
+    const { code, stdout, stderr } = await runCommand(join(folder, "node_modules", ".bin", "vdso"), args, {
+      cwd: project,
+      env: { PATH: `${dirname(process.execPath)}${delimiter}${process.env["PATH"]}`, ...env },
+    });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    return stdout;
+  };
+  const unchanged = /^counter is up to date: generated\/counter\/counter\.wasm \(\d[\d ]* bytes\)\n$/;
+  const built = /^built counter: /;
+  expect(await build()).toMatch(built);
+  expect(await build()).toMatch(unchanged);
+  expect(await build([], { STEP: "3" })).toMatch(built);
+  expect(await build(["--config", "STEP=4"])).toMatch(built);
+  expect(await build(["--config", "STEP=4"])).toMatch(unchanged);
+  expect(await build()).toMatch(built);
+
+  const output = join(project, "generated", "counter", "counter.js");
+  // Whatever the package's compiler is made of, and what else went in or came out.
+  const files = [
+    source,
+    output,
+    join(installed, "runtime", "build", "worker.js"),
+    join(installed, "vdso-src", "helper", "atomic.ts"),
+  ];
+  for (const file of files) {
+    const { atime, mtime } = statSync(file);
+    const before = readFileSync(file, "utf8");
+    try {
+      writeFileSync(file, `${before}\n// changed\n`);
+      // The time says that nothing happened.
+      utimesSync(file, atime, mtime);
+      expect([file, await build()]).toEqual([file, expect.stringMatching(built)]);
+    } finally {
+      writeFileSync(file, before);
+    }
+    expect([file, await build()]).toEqual([file, expect.stringMatching(file === output ? unchanged : built)]);
+    expect([file, await build()]).toEqual([file, expect.stringMatching(unchanged)]);
+  }
 });
 
 test("a new project refuses a folder that has something in it", async () => {

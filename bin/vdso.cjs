@@ -1,43 +1,43 @@
 #!/usr/bin/env node
 // The command's entry in the published package and in a checkout. A checkout runs from its sources, whatever `dist` holds.
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
-import module from "node:module";
-import { fileURLToPath } from "node:url";
+// CommonJS, and little of it at first: most builds have nothing to do, and should take no longer than it takes to see that.
+const { existsSync, readFileSync } = require("node:fs");
+const { join } = require("node:path");
 
-const source = new URL("../runtime/cli/main.ts", import.meta.url);
-const windows = process.platform === "win32";
-const pinnedNode = fileURLToPath(new URL(`../node_modules/node/bin/node${windows ? ".exe" : ""}`, import.meta.url));
+const root = join(__dirname, "..");
+const source = join(root, "runtime", "cli", "main.ts");
+const pinnedNode = join(root, "node_modules", "node", "bin", process.platform === "win32" ? "node.exe" : "node");
 
 if (!existsSync(source)) {
-  const { engines } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+  const { engines } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const cli = join(root, "dist", "runtime", "cli");
   if (isOlder(process.versions.node, engines.node)) fail(`expected Node ${engines.node}, found ${process.version}`);
-  else await run(new URL("../dist/runtime/cli/main.js", import.meta.url));
+  else if (!require(join(cli, "quick.cjs")).quick(process.argv.slice(2))) run(join(cli, "main.js"));
 } else if (process.features.typescript) {
-  await run(source);
+  run(source);
 } else if (existsSync(pinnedNode)) {
   // The machine's own Node does not run TypeScript.
-  const args = [fileURLToPath(import.meta.url), ...process.argv.slice(2)];
-  await runAs(pinnedNode, args);
+  runAs(pinnedNode, [__filename, ...process.argv.slice(2)]);
 } else {
   fail("this checkout has nothing installed yet: npm start, npm test and npm run build do that, or npm ci");
 }
 
 async function run(main) {
   // Half of a short command's time would go into compiling (and stripping types from) the same files again.
-  module.enableCompileCache?.();
-  const { main: command } = await import(main.href);
+  require("node:module").enableCompileCache?.();
+  const { main: command } = await import(require("node:url").pathToFileURL(main).href);
   process.exitCode = await command(process.argv.slice(2));
 }
 
 /** Hands over to another program. What ends it from a terminal reaches both; a signal to this process alone has to be passed on. */
-async function runAs(program, args) {
-  const child = spawn(program, args, { stdio: "inherit" });
+function runAs(program, args) {
+  const child = require("node:child_process").spawn(program, args, { stdio: "inherit" });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
     process.on(signal, () => signal !== "SIGINT" && child.kill(signal));
-  const [code] = await once(child, "exit");
-  process.exitCode = code ?? 1;
+  child.on("error", (error) => fail(`cannot run ${program}: ${error.message}`));
+  child.on("exit", (code) => {
+    process.exitCode = code ?? 1;
+  });
 }
 
 /** @param range - `>=22.12` */
