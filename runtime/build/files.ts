@@ -78,7 +78,7 @@ const LOCK_RETRY_MS = 5;
  * library and record on disk are always those of one build.
  */
 export async function withOutputLock<T>(outDir: string, imageName: string, write: () => T): Promise<T> {
-  mkdirSync(outDir, { recursive: true });
+  makeFolder(outDir);
   const lock = join(outDir, `${imageName}.vdso-build.lock`);
   while (!tryLock(lock)) {
     breakStaleLock(lock);
@@ -88,6 +88,26 @@ export async function withOutputLock<T>(outDir: string, imageName: string, write
     return write();
   } finally {
     rmSync(lock, { force: true });
+  }
+}
+
+/**
+ * Makes a folder and those above it that are missing, from the top. Not with `recursive`, which asks again and again when the file system says
+ * that a folder is missing whose parent exists, as `/proc` does.
+ */
+export function makeFolder(path: string): void {
+  const missing: string[] = [];
+  for (let folder = path; !statSync(folder, { throwIfNoEntry: false })?.isDirectory(); folder = dirname(folder)) {
+    missing.unshift(folder);
+    if (dirname(folder) === folder) break;
+  }
+  for (const folder of missing) {
+    try {
+      mkdirSync(folder);
+    } catch (error) {
+      // Another build may have made it meanwhile. A file in its place refuses what follows, or is the error itself.
+      if (!hasCode(error, "EEXIST") || !statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw error;
+    }
   }
 }
 
