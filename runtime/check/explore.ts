@@ -66,6 +66,11 @@ class Explorer {
   private isVoid = false;
   /** Thread whose step alone is followed, or -1. */
   private alone = -1;
+  /** With a reduction: the steps made behind the first one on the way to each state, and where in the list they end. */
+  private readonly walks = new IntList();
+  private readonly walkEnd = new IntList();
+  /** Steps made since the state that is being left. */
+  private readonly walked: number[] = [];
 
   constructor(judge: Judge, options: ExploreOptions) {
     this.judge = judge;
@@ -82,6 +87,7 @@ class Explorer {
     this.states.add(this.cursor);
     this.parent.push(-1);
     this.taken.push(-1);
+    this.noteWalk();
     const judgement = this.options.from ? undefined : this.judge.initial();
     if (judgement) this.fail(judgement, 0);
     let state = 0;
@@ -161,8 +167,17 @@ class Explorer {
     const shared = cursor[machine.shared]!;
     if (!machine.take(cursor, step)) return;
     this.transitions++;
-    const { reduction } = this.options;
-    reduction?.follow(cursor, thread, before, this.alone >= 0 && actOf(step) === Act.step);
+    this.walked.length = 0;
+    this.walked.push(step);
+    const showsMore = (): boolean => cursor[machine.shared] !== shared || this.shows(from, machine.changed);
+    if (this.options.reduction) {
+      const { alone } = this;
+      this.options.reduction.follow(cursor, thread, before, alone >= 0 && actOf(step) === Act.step);
+      if (!this.judgeStep(from, showsMore()) || !this.walkAlone(from)) {
+        states.add(cursor);
+        return;
+      }
+    }
     const known = states.count;
     const to = states.add(cursor);
     if (actOf(step) === Act.step) this.edges.push(to);
@@ -173,15 +188,47 @@ class Explorer {
     if (to === known) {
       this.parent.push(from);
       this.taken.push(step);
+      this.noteWalk();
     } else if (!machine.historyBroken) return;
-    const showsMore = cursor[machine.shared] !== shared || this.shows(from, machine.changed);
+    if (!this.options.reduction) this.judgeStep(from, showsMore());
+  }
+
+  /** Is the step that was just made no failure? */
+  private judgeStep(from: number, showsMore: boolean): boolean {
+    const { cursor } = this;
     const judgement = this.judge.step(cursor, showsMore);
-    if (judgement) this.fail(judgement, from, step);
-    else if (reduction?.races(cursor)) this.failRacing(from, step);
+    if (judgement) this.fail(judgement, from, this.walked);
+    else if (this.options.reduction?.races(cursor)) this.failRacing(from);
     else if (this.bounded && this.judge.allSpin(cursor)) {
       const stuck = this.judge.resting(cursor);
-      if (stuck) this.fail(stuck, from, step);
+      if (stuck) this.fail(stuck, from, this.walked);
     }
+    return !this.failure && !this.isVoid;
+  }
+
+  /** Goes on, without keeping the states between, as long as there is one thread alone to follow, and nobody to see it die. */
+  private walkAlone(from: number): boolean {
+    const { cursor, walked } = this;
+    const { machine } = this.judge;
+    const reduction = this.options.reduction!;
+    for (;;) {
+      const thread = reduction.alone(cursor);
+      if (thread < 0 || machine.mayKill(cursor, 0, thread)) return true;
+      const before = cursor[thread]!;
+      const step = choice(thread, Act.step, 0);
+      machine.take(cursor, step);
+      this.transitions++;
+      walked.push(step);
+      reduction.follow(cursor, thread, before, true);
+      if (!this.judgeStep(from, false)) return false;
+    }
+  }
+
+  /** Writes down the steps behind the first one that led to the state that is new. */
+  private noteWalk(): void {
+    if (!this.options.reduction) return;
+    for (const step of this.walked.slice(1)) this.walks.push(step);
+    this.walkEnd.push(this.walks.length);
   }
 
   /** Do the changed threads show predicates anything else than they did? */
@@ -213,19 +260,25 @@ class Explorer {
     return used <= this.options.preemptions!;
   }
 
-  private fail(judgement: Judgement, state: number, step?: number): void {
-    this.failure = { ...judgement, steps: this.pathTo(state, step) };
+  private fail(judgement: Judgement, state: number, walked: readonly number[] = []): void {
+    this.failure = { ...judgement, steps: [...this.pathTo(state), ...walked] };
   }
 
-  private pathTo(state: number, step?: number): number[] {
-    const steps: number[] = step === undefined ? [] : [step];
-    for (let at = state; this.parent.items[at]! >= 0; at = this.parent.items[at]!) steps.push(this.taken.items[at]!);
+  private pathTo(state: number): number[] {
+    const steps: number[] = [];
+    for (let at = state; this.parent.items[at]! >= 0; at = this.parent.items[at]!) {
+      if (this.options.reduction) {
+        const first = this.walkEnd.items[at - 1]!;
+        for (let walk = this.walkEnd.items[at]! - 1; walk >= first; walk--) steps.push(this.walks.items[walk]!);
+      }
+      steps.push(this.taken.items[at]!);
+    }
     return steps.reverse();
   }
 
   /** A thread went ahead over an access that races: without its last steps, the schedule shows both accesses at once. */
-  private failRacing(from: number, step: number): void {
-    const steps = this.pathTo(from, step);
+  private failRacing(from: number): void {
+    const steps = [...this.pathTo(from), ...this.walked];
     const count = (thread: number): number => steps.filter((each) => threadOf(each) === thread).length;
     for (let left = 1; left <= steps.length; left++) {
       for (let first = 0; first < this.judge.machine.count; first++) {

@@ -43,7 +43,7 @@ export class Reduction {
   private readonly blockNumbers = new Map<string, number>([["", 0]]);
   private readonly longer = new TripleMap();
   private readonly conflicts = new TripleMap();
-  /** States in which one thread alone was followed. */
+  /** How often one thread alone was followed. */
   passed = 0;
   /** Was a word shared that some step had taken for unshared? */
   mistaken = false;

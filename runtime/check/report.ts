@@ -24,7 +24,7 @@ export interface TierReport {
   readonly cut: number;
   readonly seed: number | undefined;
   readonly killPoints: readonly KillPoint[];
-  /** States from which the search followed one thread alone, because its step does not matter to the others; 0: it followed every step. */
+  /** How often the search followed one thread alone, because its step does not matter to the others; 0: it followed every step. */
   readonly reduced: number;
 }
 
