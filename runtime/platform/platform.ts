@@ -2,7 +2,6 @@
  * What kernel and process need from the host they run on. Everything else in the runtime is the same in Node and in a browser: an
  * implementation of these two interfaces, and one entry in `workers/`, is all that another host takes.
  */
-import type { Readable } from "node:stream";
 
 /** The kernel's side: starts workers and watches them. */
 export interface Platform {
@@ -17,8 +16,13 @@ export interface Platform {
 /** Where a process's output goes: to the kernel's own, to a stream on the process, or nowhere. */
 export type OutputMode = "inherit" | "pipe" | "ignore";
 
-/** A process's output, with mode `pipe`. */
-export type Output = Readable;
+/** A process's output, with mode `pipe`: in Node a `Readable`, named here without its types, which not every project has. */
+export interface Output extends AsyncIterable<Uint8Array | string> {
+  /** Text from then on, no character cut in two. */
+  setEncoding(encoding: "utf8"): this;
+  on(event: "data", listener: (chunk: Uint8Array | string) => void): this;
+  on(event: "end", listener: () => void): this;
+}
 
 /** Limits of a process's JavaScript heap, in MiB; a process that exceeds one ends with reason `out-of-memory`. */
 export interface ResourceLimits {

@@ -56,6 +56,19 @@ test("every entry of the exports map is there, with types", () => {
   expect(missing).toEqual([]);
 });
 
+test("the types of every entry hold where library types are checked and Node's are not installed", async () => {
+  const project = join(folder, "types");
+  mkdirSync(project);
+  writeFileSync(join(project, "package.json"), '{ "type": "module" }');
+  const entries = ["", "/build", "/check", "/ipc", "/process", "/sched", "/testing", "/vdso/vqueue", "/vdso/vsched"];
+  const code = entries.map((entry, at) => `export * as entry${at} from "${manifest.name}${entry}";\n`);
+  writeFileSync(join(project, "user.ts"), code.join(""));
+  const language = ["--module", "nodenext", "--target", "es2024", "--lib", "es2024,esnext,dom", "--types", ""];
+  const flags = ["--noEmit", "--strict", "--skipLibCheck", "false", ...language];
+  const tsc = join(folder, "node_modules", ".bin", "tsc");
+  expect(await run(tsc, [...flags, "user.ts"], project)).toMatchObject({ code: 0, stdout: "" });
+});
+
 test("a new project builds, type-checks in program and vDSO, runs and passes its tests", async () => {
   const made = await run(join(folder, "node_modules", ".bin", "vdso"), ["new", "tally"], folder);
   expect(made).toMatchObject({ code: 0, stderr: "" });
