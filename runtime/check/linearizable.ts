@@ -10,6 +10,7 @@
  * @see Lowe: Testing for linearizability. Concurrency Computat. Pract. Exper. 29 (2017)
  */
 import { VdsoError } from "../errors.ts";
+import { copyState, StateTexts } from "./model-state.ts";
 import type { HistoryRule } from "./spec.ts";
 import { show, stepText } from "./values.ts";
 
@@ -18,7 +19,7 @@ import { show, stepText } from "./values.ts";
  *
  * A method gets the call's arguments, and behind them `choose(options)`, which returns one of several values that are all right: an
  * allocator may hand out any free block. A method that throws says that the call cannot take effect now. Attempts that `until` refused are part
- * of the history. The model's state is its own fields; `#private` ones are not seen.
+ * of the history. The model's state is its own fields, with all that they lead to, cycles included; `#private` ones are not seen.
  *
  * ```ts
  * class Queue {
@@ -72,6 +73,7 @@ const UNSEEN = "";
 export class History {
   private readonly methods: Record<string, (...args: unknown[]) => unknown>;
   private readonly models: object[] = [];
+  private readonly texts = new StateTexts();
   private readonly modelNumbers = new Map<string, number>();
   private readonly effects = new Map<string, readonly Effect[]>();
   private readonly sets: Possibilities[] = [];
@@ -186,7 +188,7 @@ export class History {
         taken[position] ??= 0;
         return options[taken[position]]!;
       };
-      const state = copy(this.models[model]!) as Record<string, (...args: unknown[]) => unknown>;
+      const state = copyState(this.models[model]!) as Record<string, (...args: unknown[]) => unknown>;
       try {
         const result = state[call.fn]!(...call.args, choose);
         found.push({ model: this.addModel(state), result: show(result) });
@@ -205,7 +207,7 @@ export class History {
   }
 
   private addModel(model: object): number {
-    const key = show(model);
+    const key = this.texts.of(model);
     let number = this.modelNumbers.get(key);
     if (number === undefined) {
       number = this.models.push(model) - 1;
@@ -236,27 +238,3 @@ export class History {
 }
 
 class NoEffect extends Error {}
-
-/** Unlike a structured clone, this keeps the classes of what a model is made of. */
-function copy(value: unknown, copies = new Map<unknown, object>()): unknown {
-  if (typeof value !== "object" || value === null) return value;
-  const known = copies.get(value);
-  if (known) return known;
-  if (ArrayBuffer.isView(value)) return structuredClone(value);
-  if (value instanceof Map) {
-    const map = new Map();
-    copies.set(value, map);
-    for (const [key, entry] of value) map.set(copy(key, copies), copy(entry, copies));
-    return map;
-  }
-  if (value instanceof Set) {
-    const set = new Set();
-    copies.set(value, set);
-    for (const entry of value) set.add(copy(entry, copies));
-    return set;
-  }
-  const made: Record<string, unknown> = Array.isArray(value) ? [] : Object.create(Object.getPrototypeOf(value));
-  copies.set(value, made);
-  for (const [name, field] of Object.entries(value)) made[name] = copy(field, copies);
-  return made;
-}
