@@ -24,6 +24,8 @@ export interface KillPoint {
   readonly state: number;
   /** It died after the access, not before it. */
   readonly after: boolean;
+  /** It died in the middle of the access, one half of which was done. */
+  readonly within: boolean;
   /** States of the system in which it died there. */
   readonly deaths: number;
   /** Those from which a goal cannot be reached any more. */
@@ -137,6 +139,10 @@ class Explorer {
       this.follow(state, choice(thread, Act.kill, 0));
       for (let branch = 0; branch < branches && !this.failure; branch++) {
         this.follow(state, choice(thread, Act.killAfter, branch));
+      }
+      const halves = machine.halves(this.states.items, base, thread);
+      for (let branch = 0; branch < halves && !this.failure; branch++) {
+        this.follow(state, choice(thread, Act.killWithin, branch));
       }
     }
     if (!live && !this.failure) this.end(state);
@@ -392,17 +398,19 @@ class Explorer {
   }
 
   private killPoints(hopeless: Uint8Array): readonly KillPoint[] {
-    const points = new Map<string, { state: number; after: boolean; deaths: number; stuck: number }>();
+    const points = new Map<string, { -readonly [Key in keyof KillPoint]: KillPoint[Key] }>();
     const { threads } = this.judge.machine;
     for (let kill = 0; kill < this.killFrom.length; kill++) {
       const packed = this.killFrom.items[kill]!;
       const state = Math.floor(packed / 4);
-      const after = (packed & 3) === Act.killAfter;
+      const act = packed & 3;
+      const after = act === Act.killAfter;
+      const within = act === Act.killWithin;
       const place = [Field.thread, Field.status, Field.step, Field.site, Field.address].map((f) =>
         threads.get(state, f),
       );
-      const key = `${place.join()} ${after}`;
-      const point = points.get(key) ?? { state, after, deaths: 0, stuck: 0 };
+      const key = `${place.join()} ${act}`;
+      const point = points.get(key) ?? { state, after, within, deaths: 0, stuck: 0 };
       point.deaths++;
       point.stuck += hopeless[this.killTo.items[kill]!]!;
       points.set(key, point);

@@ -17,6 +17,8 @@ export const Act = {
   kill: 1,
   /** It makes its access, with which its call would return, and dies before it returns. */
   killAfter: 2,
+  /** It dies in the middle of a copy or fill into the vVAR: branch 0, its first half is done; 1, its last half, since a copy may go either way. */
+  killWithin: 3,
 } as const;
 export type Act = (typeof Act)[keyof typeof Act];
 
@@ -122,10 +124,21 @@ export class Machine {
     return status === Status.running || status === Status.sleeping || status === Status.finished;
   }
 
+  /** In how many ways the thread's next access can be half done: 0 when it is one step, or several anyway. */
+  halves(vector: Int32Array, base: number, thread: number): number {
+    const { items } = this.threads;
+    const state = vector[base + thread]! * FIELDS;
+    const flags = items[state + Field.flags]!;
+    const isBulkWrite = items[state + Field.kind]! >= Kind.copy && (flags & Flag.writes) !== 0;
+    const running = items[state + Field.status] === Status.running;
+    return running && isBulkWrite && (flags & Flag.pieces) === 0 && items[state + Field.length]! > 1 ? 2 : 0;
+  }
+
   /**
    * Makes a step, in place.
    *
-   * @returns false when it does not apply: a thread that cannot go on, or an {@link Act.killAfter} with which no call would end.
+   * @returns false when it does not apply: a thread that cannot go on, an {@link Act.killAfter} with which no call would end, or an
+   * {@link Act.killWithin} of no copy or fill.
    */
   take(vector: Int32Array, step: number): boolean {
     const thread = threadOf(step);
@@ -149,6 +162,10 @@ export class Machine {
         return false;
       }
       if (this.failedThread === thread) this.failedThread = -1;
+    }
+    if (act === Act.killWithin) {
+      if (branchOf(step) >= this.halves(vector, 0, thread)) return false;
+      this.writeHalf(vector, thread, branchOf(step));
     }
     this.die(vector, thread, before, log);
     return true;
@@ -267,6 +284,21 @@ export class Machine {
       } else this.yielded(vector, thread, reads ? threads.progressed(state, length, to) : state, 0, 0);
       return;
     }
+  }
+
+  private writeHalf(vector: Int32Array, thread: number, branch: number): void {
+    const { threads, vvar } = this;
+    const state = vector[thread]!;
+    if (this.history >= 0) this.invoke(vector, thread, state);
+    const shared = vector[this.shared]!;
+    const length = threads.get(state, Field.length);
+    const copies = (threads.get(state, Field.flags) & Flag.copies) !== 0;
+    const bytes = copies
+      ? vvar.readBytes(shared, threads.get(state, Field.aLow), length)
+      : threads.blobs.get(threads.get(state, Field.data));
+    const middle = length >> 1;
+    const [from, to] = branch === 0 ? [0, middle] : [middle, length];
+    vector[this.shared] = vvar.writeBytes(shared, threads.get(state, Field.address) + from, bytes.subarray(from, to));
   }
 
   private waiters(vector: Int32Array, base: number, address: number): number[] {

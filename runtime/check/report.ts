@@ -33,9 +33,11 @@ export interface KillPointReport {
   readonly thread: string;
   /** The call that it dies in: `tryPush(1n)`; empty when it has finished. */
   readonly call: string;
-  /** The access that it dies before, or with `after` behind: `i64.store slots[0].item`; behind a wait, asleep, `... (asleep)`. */
+  /** The access that it dies before, with `after` behind, or with `within` in the middle of: `i64.store slots[0].item`; behind a wait, asleep, `... (asleep)`. */
   readonly access: string;
   readonly after: boolean;
+  /** Of a copy or fill of many bytes into the vVAR, the first or the last half is done. */
+  readonly within: boolean;
   /** In how many states it can die there. */
   readonly deaths: number;
   /** From how many of them a goal cannot be reached any more. */
@@ -122,6 +124,7 @@ function describe(point: KillPoint, { judge, layout }: TraceContext): KillPointR
     access:
       site < 0 ? "" : `${threads.sites[site]!.op} ${layout.pathOf(get(Field.address))}${asleep ? " (asleep)" : ""}`,
     after: point.after,
+    within: point.within,
     deaths: point.deaths,
     stuck: point.stuck,
   };

@@ -140,6 +140,10 @@ class Sampler {
     const { machine } = this.judge;
     const victim = Math.floor(this.random() * machine.count);
     if (!machine.mayKill(this.vector, 0, victim)) return -1;
+    const halves = machine.halves(this.vector, 0, victim);
+    if (halves > 0 && this.random() < 0.3) {
+      return choice(victim, Act.killWithin, Math.floor(this.random() * halves));
+    }
     const after = this.random() < 0.3 && machine.branches(this.vector, 0, victim) > 0;
     return choice(victim, after ? Act.killAfter : Act.kill, 0);
   }

@@ -5,7 +5,7 @@ import type { Instrumented } from "./instrument.ts";
 import type { Judge, Judgement } from "./judge.ts";
 import type { VvarLayout } from "./layout.ts";
 import { Logs } from "./logs.ts";
-import { Act, actOf, type Machine, threadOf } from "./machine.ts";
+import { Act, actOf, branchOf, type Machine, threadOf } from "./machine.ts";
 import type { SourceMap, SourcePosition } from "./source-map.ts";
 import { Field, Flag, Status } from "./threads.ts";
 import { show, stepText } from "./values.ts";
@@ -15,7 +15,14 @@ export interface TraceStep {
   /** 1-based. */
   readonly step: number;
   readonly thread: string;
-  readonly event: "access" | "sleeps" | "times out" | "killed" | "killed after its access";
+  readonly event:
+    | "access"
+    | "sleeps"
+    | "times out"
+    | "killed"
+    | "killed after its access"
+    | "killed, first half done"
+    | "killed, last half done";
   /** The call that the thread is in: `tryPush(1n)`. */
   readonly call: string;
   /** The access that it makes, or when it is killed would have made. */
@@ -102,6 +109,7 @@ function describe(
   let event: TraceStep["event"] = "access";
   if (act === Act.kill) event = "killed";
   else if (act === Act.killAfter) event = "killed after its access";
+  else if (act === Act.killWithin) event = branchOf(step) === 0 ? "killed, first half done" : "killed, last half done";
   else if (asleep) event = "times out";
   else if (threads.get(after[thread]!, Field.status) === Status.sleeping) event = "sleeps";
   const call = threads.get(state, Field.step);

@@ -42,8 +42,8 @@ async function compare(spec: CheckSpec<AnyApi>): Promise<CheckResult> {
     expect(reduced.seen).toEqual(full.seen);
     expect(reduced.result.states).toBeLessThanOrEqual(full.result.states);
     const places = (result: CheckResult): unknown[] =>
-      result.killPoints.map(({ thread, call, access, after, stuck }) =>
-        [thread, call, access, after, stuck > 0].join(),
+      result.killPoints.map(({ thread, call, access, after, within, stuck }) =>
+        [thread, call, access, after, within, stuck > 0].join(),
       );
     expect(places(reduced.result).sort()).toEqual(places(full.result).sort());
   }

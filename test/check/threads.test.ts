@@ -1,7 +1,9 @@
-import { expect, test } from "vitest";
-import { check, exhaustive, goal, type ThreadBody } from "../../runtime/check/index.ts";
+import { describe, expect, test } from "vitest";
+import { type CheckSpec, check, exhaustive, goal, random, replay, type ThreadBody } from "../../runtime/check/index.ts";
+import { expectCode } from "../expect-code.ts";
 import { image, imageOf } from "./images.ts";
 import { imageOfWat } from "./operations.ts";
+import "../../runtime/check/vitest.ts";
 
 const SAMPLE = `
   export enum Mode { Idle, Counting = 5 }
@@ -332,6 +334,91 @@ test("a copy of many bytes is one step, and several where races on them are allo
   // Bytes 1026-1027, 1028-1031 and 1032-1034.
   expect((await check({ image: bulk, threads: { a: clears }, races: { allow: ["bytes"] } })).transitions).toBe(3);
   expect((await check({ image: bulk, threads: { a: clears, b: clears } })).failure?.kind).toBe("race");
+});
+
+describe("a death in the middle of a copy or fill", () => {
+  const exports = [
+    { name: "fill", params: [], result: "void" },
+    { name: "copy", params: [], result: "void" },
+    { name: "copyIn", params: [], result: "void" },
+    { name: "read", params: [], result: "u64" },
+    { name: "publish", params: [], result: "void" },
+    { name: "published", params: [], result: "u64" },
+    { name: "processDrop", params: [{ name: "pid", type: "u32" }], result: "void" },
+  ];
+  const image = imageOfWat(
+    `(func (export "fill") (memory.fill $vvar (i32.const 1024) (i32.const 1) (i32.const 8)))
+     (func (export "copy") (memory.copy $vvar $vvar (i32.const 1024) (i32.const 1040) (i32.const 8)))
+     (func (export "copyIn")
+       (i64.store $own (i32.const 4096) (i64.const 0x0101010101010101))
+       (memory.copy $vvar $own (i32.const 1024) (i32.const 4096) (i32.const 8)))
+     (func (export "read") (result i64) (i64.load $vvar (i32.const 1024)))
+     (func (export "publish")
+       (memory.fill $vvar (i32.const 1024) (i32.const 1) (i32.const 8))
+       (i32.atomic.store $vvar (i32.const 1032) (i32.const 1)))
+     (func (export "published") (result i64)
+       (if (result i64) (i32.atomic.load $vvar (i32.const 1032))
+         (then (i64.load $vvar (i32.const 1024))) (else (i64.const 0x0101010101010101))))
+     (func (export "processDrop") (param i32))`,
+    exports,
+  );
+  const makes = (name: string): ThreadBody =>
+    function* (t) {
+      yield* t.call(name);
+    };
+  const WHOLE = 0x0101010101010101n;
+
+  test.each(["fill", "copyIn"])("%s leaves the first half of the bytes written, or the last", async (name) => {
+    const { image: bytes } = await image;
+    const seen = new Set<string>();
+    const safety: CheckSpec["safety"] = ({ vvar }) => {
+      seen.add((vvar["bytes"] as number[]).slice(0, 8).join(""));
+    };
+    const spec = { image: bytes, threads: { a: makes(name) }, kills: {} };
+    const result = await check({ ...spec, safety, strategy: exhaustive() });
+    expect(result).toPass();
+    expect([...seen].sort()).toEqual(["00000000", "00001111", "11110000", "11111111"]);
+    expect(result.killPoints.filter((point) => point.within)).toMatchObject([{ deaths: 2, after: false, stuck: 0 }]);
+    seen.clear();
+    await check({ ...spec, safety, strategy: random({ schedules: 5_000 }) });
+    expect(seen.size).toBe(4);
+  });
+
+  test("a copy within the vVAR is half done as well, from where the other half still is", async () => {
+    const { image: bytes } = await image;
+    const setup: ThreadBody = function* (t) {
+      yield* t.call("fill");
+    };
+    const safety: CheckSpec["safety"] = ({ vvar }) =>
+      (vvar["bytes"] as number[]).slice(0, 8).join("") !== "11110000" || "the last half was copied";
+    const spec = { image: bytes, setup, threads: { a: makes("copy") }, kills: {}, safety };
+    const { failure } = await check({ ...spec, strategy: exhaustive() });
+    expect(failure).toMatchObject({ kind: "safety", schedule: "h0.1" });
+    expect(failure?.trace[0]?.event).toBe("killed, last half done");
+    expect(String(failure)).toContain("KILLED, LAST HALF DONE");
+    const again = await check({ ...spec, strategy: replay(failure!.schedule) });
+    expect(again.failure?.message).toBe(failure!.message);
+  });
+
+  test("nobody sees it who looks at the bytes only once they are published", async () => {
+    const { image: bytes } = await image;
+    const spec: CheckSpec = {
+      image: bytes,
+      threads: { a: makes("publish"), b: makes("published") },
+      kills: { threads: ["a"] },
+      safety: (state) => state.calls("published").every(({ result }) => result === WHOLE) || "half a message",
+    };
+    const result = await check({ ...spec, strategy: exhaustive() });
+    expect(result).toPass();
+    expect(result.killPoints.some((point) => point.within)).toBe(true);
+  });
+
+  test("is not tried of an access that is no copy or fill", async () => {
+    const { image: bytes } = await image;
+    const spec: CheckSpec = { image: bytes, threads: { a: makes("read") }, kills: {} };
+    expect((await check(spec)).killPoints.some((point) => point.within)).toBe(false);
+    await expectCode("ERR_VDSO_CHECK_SCHEDULE", () => check({ ...spec, strategy: replay("h0") }));
+  });
 });
 
 test("a thread that attaches itself does so while others run", async () => {
