@@ -19,7 +19,7 @@ import { sample } from "./sample.ts";
 import { readSchedule } from "./schedule.ts";
 import { SourceMap } from "./source-map.ts";
 import type { AnyApi, CheckSpec, HistoryRule, SafetyPredicate, ThreadBody, ThreadSpec } from "./spec.ts";
-import { DEFAULT_STRATEGIES, type Strategy } from "./strategies.ts";
+import { defaultStrategies, type Strategy } from "./strategies.ts";
 import { noExport, type Thread, ThreadStates, threadContext } from "./threads.ts";
 import { type TraceContext, trace } from "./trace.ts";
 import { Vm } from "./vm.ts";
@@ -72,9 +72,9 @@ class Check {
 
   run(): CheckResult {
     const started = performance.now();
-    const { strategy } = this.spec;
+    const { strategy, limits } = this.spec;
     const strategies: readonly Strategy[] =
-      strategy === undefined ? DEFAULT_STRATEGIES : "kind" in strategy ? [strategy] : strategy;
+      strategy === undefined ? defaultStrategies(limits?.states) : "kind" in strategy ? [strategy] : strategy;
     const judge = this.judge();
     const tiers: TierReport[] = [];
     let failure: CheckFailure | undefined;

@@ -154,6 +154,8 @@ export interface Races {
 export interface Limits {
   /** Loop iterations between two accesses to the vVAR. Default 2 000 000. */
   readonly fuel?: number;
+  /** States that each search may visit where the specification names no strategy, before the next one is tried. Default 2 000 000. */
+  readonly states?: number;
   /** Steps of one random schedule. Default 5 000. */
   readonly steps?: number;
 }

@@ -61,4 +61,6 @@ export function replay(schedule: string): Replay {
 }
 
 /** What runs when a specification names no strategy: each is tried when the one before it was too large. */
-export const DEFAULT_STRATEGIES: readonly Strategy[] = [exhaustive(), preemptions(2), pct()];
+export function defaultStrategies(states = DEFAULT_STATES): readonly Strategy[] {
+  return [exhaustive({ states }), preemptions(2, { states }), pct()];
+}

@@ -1,7 +1,17 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { type CheckResult, check, exhaustive, pct, preemptions, random, replay } from "../../runtime/check/index.ts";
+import {
+  type CheckResult,
+  type CheckSpec,
+  check,
+  exhaustive,
+  pct,
+  preemptions,
+  random,
+  replay,
+  type ThreadBody,
+} from "../../runtime/check/index.ts";
 import { image, imageOf } from "./images.ts";
 import { permits, queue, structures } from "./structures.ts";
 import "../../runtime/check/vitest.ts";
@@ -153,6 +163,62 @@ describe("strategies", () => {
     ]);
     expect(result.tier).toBe("sampled");
     expect(String(result)).toContain("20 schedules passed");
+  });
+
+  describe("without a strategy", () => {
+    const ORDER = `
+      @vvar class VvarData { turn: Atomic<u32>; }
+      const shared = vvarRoot<VvarData>();
+      export function order(): u32 {
+        let order: u32 = 0;
+        for (let step: u32 = 0; step < 4; step++) order = order * 16 + shared.turn.add(1);
+        return order;
+      }`;
+    const takesTurns: ThreadBody = function* (t) {
+      yield* t.call("order");
+    };
+    const run = async (limits?: CheckSpec["limits"]): Promise<CheckResult> => {
+      const { image: bytes } = await imageOf(ORDER);
+      return check({
+        image: bytes,
+        threads: { a: takesTurns, b: takesTurns, c: takesTurns },
+        ...(limits && { limits }),
+      });
+    };
+    const summary = ({ tiers }: CheckResult): unknown =>
+      tiers.map(({ strategy, tier, complete, limit }) => ({ strategy, tier, complete, limit }));
+    const tried = (limit: number) => [
+      { strategy: "exhaustive", tier: "exhaustive", complete: false, limit },
+      { strategy: "preemptions(2)", tier: "bounded", complete: false, limit },
+    ];
+
+    test("the exhaustive search has two million states to get through", async () => {
+      const result = await run();
+      expect(summary(result)).toEqual([{ ...tried(2_000_000)[0], complete: true }]);
+      expect(result).toMatchObject({ tier: "exhaustive", states: 110_251 });
+      expect(String(result)).toBe("exhaustive: all 110251 states and 110250 steps passed");
+    });
+
+    test("what is too large for it is searched within a bound", async () => {
+      const result = await run({ states: 5_000 });
+      expect(summary(result)).toEqual([tried(5_000)[0], { ...tried(5_000)[1], complete: true }]);
+      expect(result).toMatchObject({ tier: "bounded", states: 2_389 });
+      expect(result.tiers[0]!.states).toBeGreaterThan(5_000);
+      expect(String(result)).toBe(
+        "exhaustive: given up after 5000 states; preemptions(2): all 2389 states and 2388 steps passed",
+      );
+    });
+
+    test("what is too large for that as well is sampled", async () => {
+      const result = await run({ states: 1_000 });
+      const sampled = { strategy: "pct(depth 3)", tier: "sampled", complete: true, limit: 20_000 };
+      expect(summary(result)).toEqual([...tried(1_000), sampled]);
+      expect(result).toMatchObject({ tier: "sampled", schedules: 20_000 });
+      for (const { states } of result.tiers.slice(0, 2)) expect(states).toBeGreaterThan(1_000);
+      expect(String(result)).toBe(
+        "exhaustive: given up after 1000 states; preemptions(2): given up after 1000 states; pct(depth 3): 20000 schedules passed",
+      );
+    });
   });
 
   test("a replayed schedule of the broken image passes on the corrected one, where it still fits", async () => {
