@@ -138,7 +138,7 @@ export class Cpu implements CoroutineHost {
     const task = new Task<T>(api, id);
     this.#coroutines.set(id, new Coroutine(this, id, run, settleBy(task)));
     if (signal) this.#watch(signal, task);
-    this.#wake?.();
+    this.#wakeUp();
     return task;
   }
 
@@ -190,6 +190,8 @@ export class Cpu implements CoroutineHost {
       api.release(id);
       started(begun, priority);
     }
+    // Who waits for an end looks for it for a while before sleeping.
+    this.#wakeUp();
     return id;
   }
 
@@ -359,11 +361,20 @@ export class Cpu implements CoroutineHost {
     if (!api.hasWork() && !this.#stopped) {
       const ms = api.idleMs();
       const waiting = Atomics.waitAsync(this.#bell, 0, seen, ms < 0 ? Number.POSITIVE_INFINITY : ms);
-      // Whoever wakes this thread from within has rung the bell, too: nothing is left waiting.
       if (waiting.async) await Promise.race([waiting.value, new Promise<void>((resolve) => (this.#wake = resolve))]);
       this.#wake = undefined;
     }
     api.endIdle();
+  }
+
+  /** Ends the wait of this thread from within; by the bell alone it would take a turn of the event loop. */
+  #wakeUp(): void {
+    const wake = this.#wake;
+    if (wake === undefined) return;
+    this.#wake = undefined;
+    wake();
+    // So that nothing is left waiting for the bell.
+    Atomics.notify(this.#bell, 0);
   }
 
   /** Looks for work for a short while. */
