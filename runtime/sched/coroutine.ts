@@ -3,10 +3,7 @@ import { Failure, type VschedApi, Why } from "../../generated/vsched/vsched.js";
 import { VdsoError } from "../errors.ts";
 import type { Loan } from "../ipc/heap.ts";
 import type { Payloads } from "./payload.ts";
-import { cancelled, type Task, type TaskContext } from "./task.ts";
-
-/** Announced: the running task has to wait. */
-const WAIT = 2;
+import { cancelled, circle, type Task, type TaskContext, WAIT } from "./task.ts";
 
 /** What a coroutine needs of its CPU. */
 export interface CoroutineHost {
@@ -140,15 +137,16 @@ export class Coroutine implements TaskContext {
     await this.wait((api) => api.prepareWait(until));
   }
 
-  async join<T>(task: Task<T>): Promise<T> {
+  join<T>(task: Task<T>): Promise<T>;
+  join(id: number): Promise<undefined>;
+  async join(task: Task | number): Promise<unknown> {
+    const id = typeof task === "number" ? task : task.id;
     // What has ended here need not be asked for.
-    if (!task.ended && (await this.wait((api) => api.join(task.id))) === Failure.Circle) {
-      throw new VdsoError(
-        "ERR_VDSO_CIRCLE",
-        `expected a task that does not wait for this one, found a circle: ${this.#circle(task.id)}`,
-      );
+    const over = typeof task !== "number" && task.ended;
+    if (!over && (await this.wait((api) => api.join(id))) === Failure.Circle) {
+      throw circle(this.#host.api, this.id, id);
     }
-    return task.result;
+    return typeof task === "number" ? undefined : task.result;
   }
 
   async wait(call: (api: VschedApi) => number, again = false): Promise<number> {
@@ -169,13 +167,6 @@ export class Coroutine implements TaskContext {
       if (why === Why.Cancelled) throw cancelled(this.id);
       if (!again || why === Why.TimedOut) return outcome;
     }
-  }
-
-  /** Who waits for whom, from this task back to it. */
-  #circle(target: number): string {
-    const ids = [this.id, target];
-    for (let id = target; id !== this.id && id !== 0 && ids.length < 100; ids.push(id)) id = this.#host.api.joins(id);
-    return ids.join(" waits for ");
   }
 
   #parked(): Promise<void> {

@@ -17,13 +17,16 @@ import type { Heap } from "../ipc/heap.ts";
 import { vvarOf } from "../loader/attach.ts";
 import { Coroutine, type CoroutineHost } from "./coroutine.ts";
 import { drive, isGenerator } from "./generator.ts";
+import { type AttachLibrary, NATIVE, NativeTasks } from "./native.ts";
 import { type Packed, Payloads } from "./payload.ts";
 import { cancelled, Task, type TaskContext, type TaskOptions } from "./task.ts";
 import { TaskTable } from "./task-table.ts";
+import { ThreadContext } from "./thread.ts";
 import { hold, nextTurn } from "./turn.ts";
 
 const COROUTINE = 1;
 const PORTABLE = 2;
+const THREAD = 3;
 /** On every general CPU. */
 export const ANYWHERE = 0xffffffff;
 /** Exit codes of portable tasks: their bytes hold a value, or an error. */
@@ -49,11 +52,15 @@ export interface CpuOptions {
   readonly idleMs?: number | undefined;
   /** For what does not fit into a task. */
   readonly heap?: Heap | undefined;
+  /** For native tasks. */
+  readonly attach: AttachLibrary;
 }
 
 /** What is done when a portable task has ended. */
 export interface Outcome {
   settle(ok: boolean, value: unknown, id: number): void;
+  /** Its exit code is its value, unless it left an error. */
+  readonly native?: boolean;
 }
 
 type Callable = (...args: unknown[]) => unknown;
@@ -63,6 +70,7 @@ export class Cpu implements CoroutineHost {
   readonly number: number;
   readonly #options: CpuOptions;
   readonly payloads: Payloads;
+  readonly #native: NativeTasks;
   readonly #bell: Int32Array;
   /** Functions that have begun, or will begin, in this thread. */
   readonly #coroutines = new TaskTable<Coroutine>();
@@ -99,6 +107,7 @@ export class Cpu implements CoroutineHost {
       throw new VdsoError("ERR_VDSO_CPU_LIMIT", "expected room for one more CPU, found that all are taken");
     }
     this.payloads = new Payloads(api, api.cpuStats(this.number).pid, options.heap);
+    this.#native = new NativeTasks(api, options.attach);
     this.#bell = new Int32Array(vvarOf(api), api.bellAddress(), 1);
   }
 
@@ -147,13 +156,35 @@ export class Cpu implements CoroutineHost {
    *
    * @throws VdsoError - as {@link Cpu.launch}
    */
-  submit<T>(url: string, name: string, args: readonly unknown[], { priority = 0, signal }: TaskOptions = {}): Task<T> {
+  submit<T>(url: string, name: string, args: readonly unknown[], options: TaskOptions = {}): Task<T> {
+    const { priority = 0, signal, thread = false } = options;
     signal?.throwIfAborted();
-    const id = this.launch(this.entryFor(url, name), args, priority, ANYWHERE, {
-      settle: (ok, value) => task.settle(ok, value),
-    });
+    const outcome = { settle: (ok: boolean, value: unknown) => task.settle(ok, value) };
+    const entry = this.entryFor(url, name);
+    const id = this.launch(entry, args, priority, ANYWHERE, outcome, thread ? THREAD : PORTABLE);
     const task = new Task<T>(this.api, id);
     if (signal) this.#watch(signal, task);
+    return task;
+  }
+
+  /**
+   * Makes a task of a poll function of an image; see `native.ts`.
+   *
+   * @param url - of the image's API library
+   * @param state - what the function is called with, mostly where in the image's vVAR the task's state is
+   * @throws VdsoError - as {@link Cpu.launch}
+   */
+  native(url: string, name: string, state: number, { priority = 0, signal }: TaskOptions = {}): Task<number> {
+    signal?.throwIfAborted();
+    const { api } = this;
+    const id = started(api.create(NATIVE, this.entryFor(url, name), priority, ANYWHERE, false, false, true), priority);
+    this.payloads.putNothing(id, 0);
+    this.#native.setState(id, state);
+    const task = new Task<number>(api, id);
+    this.#handles.set(id, { native: true, settle: (ok, value) => task.settle(ok, value) });
+    started(api.start(id), priority);
+    if (signal) this.#watch(signal, task);
+    this.#wakeUp();
     return task;
   }
 
@@ -173,9 +204,10 @@ export class Cpu implements CoroutineHost {
     priority: number,
     affinity: number,
     outcome: Outcome,
+    kind: number = PORTABLE,
   ): number {
     const { api, payloads } = this;
-    const id = started(api.create(PORTABLE, entry, priority, affinity, false, false, true), priority);
+    const id = started(api.create(kind, entry, priority, affinity, false, false, true), priority);
     try {
       payloads.putArguments(id, args);
     } catch (error) {
@@ -424,6 +456,10 @@ export class Cpu implements CoroutineHost {
           ok = false;
           value = error;
         }
+        if (outcome.native && value === undefined) {
+          ok = true;
+          value = api.exitCode(id);
+        }
       }
       this.payloads.freeArguments(id);
       outcome.settle(ok, value, id);
@@ -437,7 +473,7 @@ export class Cpu implements CoroutineHost {
   /** Runs a task that was picked until it ends or waits, or will do so in a microtask. */
   #step(id: number): void {
     const coroutine = this.#coroutines.get(id);
-    if (!coroutine) this.#beginPortable(id);
+    if (!coroutine) this.#stepElsewhere(id);
     else if (!coroutine.begun) this.#begin(coroutine);
     else {
       this.#running = coroutine;
@@ -496,7 +532,41 @@ export class Cpu implements CoroutineHost {
     if (this.api.current() === coroutine.id) this.api.exit(ok ? RETURNED : THREW);
   }
 
-  // ------------------------------------------------------------------ portable tasks
+  // ------------------------------------------------------------------ portable, thread and native tasks
+
+  /** Runs a task that is not one of this thread's coroutines. */
+  #stepElsewhere(id: number): void {
+    if (this.#native.knows(id)) {
+      const next = this.#native.run(id, this.#now, this.#fail);
+      if (next !== 0) this.#step(next);
+    } else if (this.api.kindOf(id) === NATIVE) void this.#loadNative(id).finally(this.#pump);
+    else this.#beginPortable(id);
+  }
+
+  /** The first task of a poll function waits, and this CPU with it, until its image is attached. */
+  async #loadNative(id: number): Promise<void> {
+    this.#running = id;
+    const entry = this.api.entryOf(id);
+    const [url, name] = this.#entryName(entry);
+    try {
+      await this.#native.load(entry, url, name);
+      this.api.yieldNow();
+    } catch (error) {
+      this.#fail(id, error);
+    }
+    this.#running = undefined;
+  }
+
+  readonly #now = (): number => this.now;
+  readonly #fail = (id: number, error: unknown): void => {
+    this.#answer(id, false, error, true);
+  };
+
+  #entryName(entry: number): [url: string, name: string] {
+    const text = this.api.nameOf(entry);
+    const split = text.lastIndexOf("#");
+    return [text.slice(0, split), text.slice(split + 1)];
+  }
 
   #beginPortable(id: number): void {
     const run = this.#functions[this.api.entryOf(id)];
@@ -508,9 +578,7 @@ export class Cpu implements CoroutineHost {
   async #load(id: number): Promise<void> {
     this.#running = id;
     const entry = this.api.entryOf(id);
-    const text = this.api.nameOf(entry);
-    const split = text.lastIndexOf("#");
-    const [url, name] = [text.slice(0, split), text.slice(split + 1)];
+    const [url, name] = this.#entryName(entry);
     try {
       const found: unknown = ((await import(url)) as Record<string, unknown>)[name];
       if (typeof found !== "function") {
@@ -531,10 +599,12 @@ export class Cpu implements CoroutineHost {
   #call(id: number, run: Callable): void {
     const { api, payloads } = this;
     payloads.stampBegin(id, this.tellTime());
+    const isThread = api.kindOf(id) === THREAD;
     const coroutine = new Coroutine(
       this,
       id,
-      (context) => run(...payloads.takeArguments(id), context),
+      (context) =>
+        run(...payloads.takeArguments(id), isThread ? new ThreadContext(api, id, () => this.tellTime()) : context),
       (ok, value, now) => this.#answer(id, ok, value, now),
     );
     this.#coroutines.set(id, coroutine);

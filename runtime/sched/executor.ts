@@ -9,7 +9,7 @@ import type { ExecutorData } from "./executors.ts";
 // While the module loads: whoever started the process may rely on the CPU when it is there.
 const { sliceMs, spinUs, withHeap, idleMs } = current().data as ExecutorData;
 const heap = withHeap ? new Heap(attach(vheap)) : undefined;
-const cpu = new Cpu(attach(vsched), { general: true, blocking: true, sliceMs, spinUs, heap, idleMs });
+const cpu = new Cpu(attach(vsched), { general: true, blocking: true, sliceMs, spinUs, heap, idleMs, attach });
 
 export default async function main(): Promise<void> {
   current().onShutdown(() => cpu.stop());

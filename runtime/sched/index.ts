@@ -18,6 +18,7 @@ export type { Durations } from "./histogram.ts";
 export { Pool, type PoolFunction, type PoolOptions, type PoolStats, type RunOptions } from "./pool.ts";
 export { type Portable, Scheduler, type SchedulerOptions } from "./scheduler.ts";
 export type { Task, TaskContext, TaskOptions } from "./task.ts";
+export type { ThreadContext } from "./thread.ts";
 export {
   type ChromeEvent,
   type CpuView,

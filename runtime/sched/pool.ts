@@ -191,7 +191,14 @@ export class Pool implements AsyncDisposable {
     this.#maxQueue = limits.maxQueue;
     this.#graceMs = limits.graceMs;
     this.#retries = limits.retries;
-    this.#cpu = new Cpu(api, { general: false, blocking: false, sliceMs, spinUs, heap });
+    this.#cpu = new Cpu(api, {
+      general: false,
+      blocking: false,
+      sliceMs,
+      spinUs,
+      heap,
+      attach: (library) => kernel.attach(library),
+    });
     const given = { ...(argv && { argv }), ...(env && { env }), ...(resourceLimits && { resourceLimits }) };
     const data = { sliceMs, spinUs, withHeap: true, idleMs: limits.idleMs };
     this.#executors = new Executors(kernel, api, data, given, (executor, status) =>

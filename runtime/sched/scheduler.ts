@@ -20,6 +20,7 @@
  */
 import vsched, { CPUS, type CpuStats, Policy, type VschedApi } from "../../generated/vsched/vsched.js";
 import { VdsoError } from "../errors.ts";
+import type { VdsoLibrary } from "../image/library.ts";
 import type { Loan } from "../ipc/heap.ts";
 import { Cpu } from "./cpu.ts";
 import { Executors, heapOf, type SchedulerKernel } from "./executors.ts";
@@ -100,7 +101,8 @@ export class Scheduler implements AsyncDisposable {
     if (!api.configure(policy, sliceTicks, granularityUs)) {
       throw new VdsoError("ERR_VDSO_SCHED_STARTED", "start: expected a kernel without a scheduler, found one");
     }
-    const cpu = new Cpu(api, { general: false, blocking: false, sliceMs, spinUs, heap: heapOf(kernel) });
+    const attach = (library: VdsoLibrary): unknown => kernel.attach(library);
+    const cpu = new Cpu(api, { general: false, blocking: false, sliceMs, spinUs, heap: heapOf(kernel), attach });
     const scheduler = new Scheduler(kernel, cpu, sliceMs, spinUs);
     try {
       await Promise.all(Array.from({ length: cpus }, () => scheduler.#executors.start()));
@@ -130,6 +132,18 @@ export class Scheduler implements AsyncDisposable {
   submit<T = unknown>(url: string | URL, name: string, args: readonly unknown[] = [], options?: TaskOptions): Task<T> {
     this.#refuseWhenClosing();
     return this.#cpu.submit(String(url), name, args, options);
+  }
+
+  /**
+   * Runs a poll function that an image exports, until it says that it has ended: -1 there is more, -2 wait until somebody calls `api.unblock(task)`,
+   * 0 or more its value. Its state lies in the image's vVAR, and any CPU may poll it next. The kernel has to be booted with the image.
+   *
+   * @param url - of the image's API library
+   * @param state - the function's first argument, a `u32`; its second is the task's id
+   */
+  native(url: string | URL, name: string, state: number, options?: TaskOptions): Task<number> {
+    this.#refuseWhenClosing();
+    return this.#cpu.native(String(url), name, state, options);
   }
 
   /** A module's exported functions, each call a task: {@link submit} with types. */

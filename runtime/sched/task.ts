@@ -9,6 +9,11 @@ export interface TaskOptions {
   readonly priority?: number;
   /** Cancels the task. */
   readonly signal?: AbortSignal;
+  /**
+   * Of a function of a module: it is synchronous, runs to its end and may hold up its CPU. It gets a `ThreadContext`, whose waits are synchronous.
+   * Default: false.
+   */
+  readonly thread?: boolean;
 }
 
 /** A spawned task. */
@@ -71,6 +76,8 @@ export interface TaskContext {
   sleep(ms: number): Promise<void>;
   /** Waits for a task's end. Rejects as its `result` does, and with `ERR_VDSO_CIRCLE` when it waits for this one. */
   join<T>(task: Task<T>): Promise<T>;
+  /** The same by its id, which other threads may send: resolves however it ended, without its value. */
+  join(id: number): Promise<undefined>;
   /**
    * Waits as a function of the image says: one that returns 2 when the running task has announced a wait.
    *
@@ -78,6 +85,19 @@ export interface TaskContext {
    * @returns what it returned last
    */
   wait(call: (api: VschedApi) => number, again?: boolean): Promise<number>;
+}
+
+/** What functions of the image return when the running task has announced a wait. */
+export const WAIT = 2;
+
+/** The error of a join that closes a circle: who waits for whom, from this task back to it. */
+export function circle(api: VschedApi, id: number, target: number): VdsoError {
+  const ids = [id, target];
+  for (let at = target; at !== id && at !== 0 && ids.length < 100; ids.push(at)) at = api.joins(at);
+  return new VdsoError(
+    "ERR_VDSO_CIRCLE",
+    `expected a task that does not wait for this one, found a circle: ${ids.join(" waits for ")}`,
+  );
 }
 
 export function cancelled(id: number): VdsoError {

@@ -1,0 +1,142 @@
+/**
+ * Native tasks: poll functions that images export. A task's state lies in the vVAR of its image, so that any process that has attached the image can
+ * go on with it: it moves between threads at each poll.
+ *
+ * `poll(state: u32, task: u32): i32` does a piece of the work and returns
+ * - {@link AGAIN} (-1): there is more; others run first
+ * - {@link WAIT} (-2): until somebody calls `unblock(task)`; it is polled once more after that has been announced, so that no wake-up is lost
+ * - 0 or more: it has ended with this value
+ */
+import { DATA_BYTES, TASKS, type VschedApi } from "../../generated/vsched/vsched.js";
+import { VdsoError } from "../errors.ts";
+import type { VdsoLibrary } from "../image/library.ts";
+import { vvarOf } from "../loader/attach.ts";
+import { cancelled } from "./task.ts";
+
+/** Their kind in the image's table. */
+export const NATIVE = 4;
+export const AGAIN = -1;
+export const WAIT = -2;
+
+/** Attaches this thread to the image of an API library. */
+export type AttachLibrary = (library: VdsoLibrary) => unknown;
+type Poll = (state: number, task: number) => number;
+
+const INDEX_MASK = 0x3fff;
+/** Where in a task's bytes its state is; before it is what every task has there. */
+const STATE = 24;
+/** Polls between two looks at the clock. */
+const POLLS_PER_LOOK = 16;
+/** Polls before the loop looks for other things. */
+const POLLS_AT_ONCE = 64;
+
+/** The native tasks that one process polls. */
+export class NativeTasks {
+  readonly #api: VschedApi;
+  readonly #attach: AttachLibrary;
+  readonly #words: Uint32Array;
+  readonly #data: number;
+  /** By entry. */
+  readonly #polls: (Poll | undefined)[] = [];
+  // By slot: what was found out about the task with this id.
+  readonly #ids = new Uint32Array(TASKS);
+  readonly #known: (Poll | undefined)[] = new Array<Poll | undefined>(TASKS).fill(undefined);
+  readonly #states = new Uint32Array(TASKS);
+
+  constructor(api: VschedApi, attach: AttachLibrary) {
+    this.#api = api;
+    this.#attach = attach;
+    this.#words = new Uint32Array(vvarOf(api));
+    this.#data = api.dataAddress(0);
+  }
+
+  /** Writes the state of a task that has not started. */
+  setState(id: number, state: number): void {
+    this.#words[this.#stateAt(id)] = state;
+  }
+
+  /**
+   * Loads an API library and finds a poll function in it.
+   *
+   * @throws VdsoError `ERR_VDSO_NO_EXPORT` - the image has no such function.
+   * @throws whatever the import or the attachment is refused with
+   */
+  async load(entry: number, url: string, name: string): Promise<void> {
+    const library = ((await import(url)) as { default?: VdsoLibrary }).default;
+    if (library === undefined) throw noExport(url, "a default export, as API libraries have it", library);
+    const found = (this.#attach(library) as Record<string, unknown>)[name];
+    if (typeof found !== "function") throw noExport(url, `a function ${name} of the image`, found);
+    this.#polls[entry] = found as Poll;
+  }
+
+  /** Is the running task a native one whose function is loaded here? */
+  knows(id: number): boolean {
+    const place = id & INDEX_MASK;
+    if (this.#ids[place] === id) return true;
+    if (this.#api.kindOf(id) !== NATIVE) return false;
+    const poll = this.#polls[this.#api.entryOf(id)];
+    if (poll === undefined) return false;
+    this.#ids[place] = id;
+    this.#known[place] = poll;
+    this.#states[place] = this.#words[this.#stateAt(id)]!;
+    return true;
+  }
+
+  /**
+   * Polls the running task, then whichever is next, as long as those are native ones that are loaded.
+   *
+   * @param now - microseconds
+   * @param fail - ends the running task with an error
+   * @returns the id of the running task, which is none of them; 0: none runs
+   */
+  run(first: number, now: () => number, fail: (id: number, error: VdsoError) => void): number {
+    const api = this.#api;
+    let id = first;
+    let us = now();
+    for (let polls = 1; this.knows(id); polls++) {
+      const place = id & INDEX_MASK;
+      if (polls % POLLS_PER_LOOK === 0) us = now();
+      const last = polls === POLLS_AT_ONCE;
+      let outcome = this.#known[place]!(this.#states[place]!, id);
+      if (outcome === WAIT) {
+        outcome = this.#wait(id, place);
+        if (outcome === WAIT) return 0;
+      }
+      if (outcome >= 0) {
+        if (!last) id = api.exitNext(outcome, us);
+        else api.exit(outcome);
+      } else if (outcome !== AGAIN || api.isCancelled(id)) {
+        fail(id, outcome === AGAIN ? cancelled(id) : badOutcome(id, outcome));
+        return 0;
+      } else if (!last) id = api.yieldNext(us);
+      else api.yieldNow();
+      if (last) return 0;
+    }
+    return id;
+  }
+
+  /** @returns WAIT: the task has let go of its CPU */
+  #wait(id: number, place: number): number {
+    const api = this.#api;
+    api.prepareWait();
+    const outcome = this.#known[place]!(this.#states[place]!, id);
+    if (outcome !== WAIT) api.cancelWait();
+    else if (api.block() !== 0) return AGAIN;
+    return outcome;
+  }
+
+  #stateAt(id: number): number {
+    return (this.#data + (id & INDEX_MASK) * DATA_BYTES + STATE) >>> 2;
+  }
+}
+
+function noExport(url: string, expected: string, found: unknown): VdsoError {
+  return new VdsoError("ERR_VDSO_NO_EXPORT", `${url}: expected ${expected}, found ${typeof found}`);
+}
+
+function badOutcome(id: number, outcome: number): VdsoError {
+  return new VdsoError(
+    "ERR_VDSO_POLL",
+    `task ${id}: expected ${WAIT}, ${AGAIN}, 0 or more from its poll, found ${outcome}`,
+  );
+}
