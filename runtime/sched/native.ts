@@ -69,8 +69,9 @@ export class NativeTasks {
     this.#polls[entry] = found as Poll;
   }
 
-  /** Is the running task a native one whose function is loaded here? */
+  /** Is the running task a native one whose function is loaded here? 0: none runs. */
   knows(id: number): boolean {
+    if (id === 0) return false;
     const place = id & INDEX_MASK;
     if (this.#ids[place] === id) return true;
     if (this.#api.kindOf(id) !== NATIVE) return false;

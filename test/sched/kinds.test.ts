@@ -59,7 +59,10 @@ test("a native task is polled until it has ended, and its value comes back", asy
 });
 
 test("native tasks move between threads in the middle", async () => {
-  const tasks = Array.from({ length: 200 }, () => scheduler.native(library, "countDown", states.create(2000)));
+  // One CPU is held up at first, and then takes from the other what that has begun.
+  const held = thread("spins", 30);
+  const tasks = Array.from({ length: 200 }, () => scheduler.native(library, "countDown", states.create(5000)));
+  await held.result;
   const polledBy = await Promise.all(tasks.map(({ result }) => result));
   expect(Math.max(...polledBy)).toBeGreaterThan(1);
 });
