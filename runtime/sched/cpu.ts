@@ -184,7 +184,6 @@ export class Cpu implements CoroutineHost {
     this.#handles.set(id, { native: true, settle: (ok, value) => task.settle(ok, value) });
     started(api.start(id), priority);
     if (signal) this.#watch(signal, task);
-    this.#wakeUp();
     return task;
   }
 
@@ -222,8 +221,6 @@ export class Cpu implements CoroutineHost {
       api.release(id);
       started(begun, priority);
     }
-    // Who waits for an end looks for it for a while before sleeping.
-    this.#wakeUp();
     return id;
   }
 
