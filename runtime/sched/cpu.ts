@@ -17,21 +17,18 @@ import type { Heap } from "../ipc/heap.ts";
 import { vvarOf } from "../loader/attach.ts";
 import { Coroutine, type CoroutineHost } from "./coroutine.ts";
 import { drive, isGenerator } from "./generator.ts";
-import { type AttachLibrary, NATIVE, NativeTasks } from "./native.ts";
+import { type AttachLibrary, NativeTasks } from "./native.ts";
 import { type Packed, Payloads } from "./payload.ts";
-import { cancelled, Task, type TaskContext, type TaskOptions } from "./task.ts";
+import { cancelled, Kind, Task, type TaskContext, type TaskOptions } from "./task.ts";
 import { TaskTable } from "./task-table.ts";
 import { ThreadContext } from "./thread.ts";
 import { hold, nextTurn } from "./turn.ts";
 
-const COROUTINE = 1;
-const PORTABLE = 2;
-const THREAD = 3;
 /** On every general CPU. */
 export const ANYWHERE = 0xffffffff;
-/** Exit codes of portable tasks: their bytes hold a value, or an error. */
+/** Exit codes of portable tasks: their bytes hold a value, or an error. What a native task returns is its own exit code, never negative. */
 const RETURNED = 0;
-const THREW = 1;
+const THREW = -1;
 /** How long a task with a result waits until others have given back enough of the heap, and how often it looks. */
 const ROOM_WAIT_MS = 30_000;
 const ROOM_NAP_MS = 20;
@@ -59,7 +56,7 @@ export interface CpuOptions {
 /** What is done when a portable task has ended. */
 export interface Outcome {
   settle(ok: boolean, value: unknown, id: number): void;
-  /** Its exit code is its value, unless it left an error. */
+  /** Its exit code is its value, unless it is negative: then its bytes hold an error. */
   readonly native?: boolean;
 }
 
@@ -107,7 +104,7 @@ export class Cpu implements CoroutineHost {
       throw new VdsoError("ERR_VDSO_CPU_LIMIT", "expected room for one more CPU, found that all are taken");
     }
     this.payloads = new Payloads(api, api.cpuStats(this.number).pid, options.heap);
-    this.#native = new NativeTasks(api, options.attach);
+    this.#native = new NativeTasks(api, this.payloads, options.attach);
     this.#bell = new Int32Array(vvarOf(api), api.bellAddress(), 1);
   }
 
@@ -143,7 +140,7 @@ export class Cpu implements CoroutineHost {
     signal?.throwIfAborted();
     const { api } = this;
     // As unsigned: CPU 31 has the sign bit.
-    const id = started(api.spawn(COROUTINE, 0, priority, (1 << this.number) >>> 0, true, true), priority);
+    const id = started(api.spawn(Kind.Coroutine, 0, priority, (1 << this.number) >>> 0, true, true), priority);
     const task = new Task<T>(api, id);
     this.#coroutines.set(id, new Coroutine(this, id, run, settleBy(task)));
     if (signal) this.#watch(signal, task);
@@ -161,7 +158,7 @@ export class Cpu implements CoroutineHost {
     signal?.throwIfAborted();
     const outcome = { settle: (ok: boolean, value: unknown) => task.settle(ok, value) };
     const entry = this.entryFor(url, name);
-    const id = this.launch(entry, args, priority, ANYWHERE, outcome, thread ? THREAD : PORTABLE);
+    const id = this.launch(entry, args, priority, ANYWHERE, outcome, thread ? Kind.Thread : Kind.Portable);
     const task = new Task<T>(this.api, id);
     if (signal) this.#watch(signal, task);
     return task;
@@ -176,13 +173,9 @@ export class Cpu implements CoroutineHost {
    */
   native(url: string, name: string, state: number, { priority = 0, signal }: TaskOptions = {}): Task<number> {
     signal?.throwIfAborted();
-    const { api } = this;
-    const id = started(api.create(NATIVE, this.entryFor(url, name), priority, ANYWHERE, false, false, true), priority);
-    this.payloads.putNothing(id, 0);
-    this.#native.setState(id, state);
-    const task = new Task<number>(api, id);
-    this.#handles.set(id, { native: true, settle: (ok, value) => task.settle(ok, value) });
-    started(api.start(id), priority);
+    const outcome = { native: true, settle: (ok: boolean, value: unknown) => task.settle(ok, value) };
+    const id = this.launch(this.entryFor(url, name), [state], priority, ANYWHERE, outcome, Kind.Native);
+    const task = new Task<number>(this.api, id);
     if (signal) this.#watch(signal, task);
     return task;
   }
@@ -203,7 +196,7 @@ export class Cpu implements CoroutineHost {
     priority: number,
     affinity: number,
     outcome: Outcome,
-    kind: number = PORTABLE,
+    kind: number = Kind.Portable,
   ): number {
     const { api, payloads } = this;
     const id = started(api.create(kind, entry, priority, affinity, false, false, true), priority);
@@ -446,16 +439,13 @@ export class Cpu implements CoroutineHost {
       let value: unknown;
       if (why !== Why.None) value = ended(id, why);
       else {
-        ok = api.exitCode(id) === RETURNED;
+        const code = api.exitCode(id);
+        ok = code >= RETURNED;
         try {
-          value = this.payloads.takeResult(id);
+          value = outcome.native && ok ? code : this.payloads.takeResult(id);
         } catch (error) {
           ok = false;
           value = error;
-        }
-        if (outcome.native && value === undefined) {
-          ok = true;
-          value = api.exitCode(id);
         }
       }
       this.payloads.freeArguments(id);
@@ -536,7 +526,7 @@ export class Cpu implements CoroutineHost {
     if (this.#native.knows(id)) {
       const next = this.#native.run(id, this.#now, this.#fail);
       if (next !== 0) this.#step(next);
-    } else if (this.api.kindOf(id) === NATIVE) void this.#loadNative(id).finally(this.#pump);
+    } else if (this.api.kindOf(id) === Kind.Native) void this.#loadNative(id).finally(this.#pump);
     else this.#beginPortable(id);
   }
 
@@ -596,18 +586,26 @@ export class Cpu implements CoroutineHost {
   #call(id: number, run: Callable): void {
     const { api, payloads } = this;
     payloads.stampBegin(id, this.tellTime());
-    const isThread = api.kindOf(id) === THREAD;
+    const isThread = api.kindOf(id) === Kind.Thread;
     const coroutine = new Coroutine(
       this,
       id,
-      (context) =>
-        run(...payloads.takeArguments(id), isThread ? new ThreadContext(api, id, () => this.tellTime()) : context),
+      (context) => run(...payloads.takeArguments(id), isThread ? this.#threadContext(id) : context),
       (ok, value, now) => this.#answer(id, ok, value, now),
     );
     this.#coroutines.set(id, coroutine);
     // From its first wait on it has state in this thread, and may not go on elsewhere.
     api.bind();
     this.#begin(coroutine);
+  }
+
+  #threadContext(id: number): ThreadContext {
+    return new ThreadContext(
+      this.api,
+      id,
+      () => this.tellTime(),
+      (other) => this.#coroutines.get(other) !== undefined,
+    );
   }
 
   /**

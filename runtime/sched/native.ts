@@ -7,14 +7,12 @@
  * - {@link WAIT} (-2): until somebody calls `unblock(task)`; it is polled once more after that has been announced, so that no wake-up is lost
  * - 0 or more: it has ended with this value
  */
-import { DATA_BYTES, TASKS, type VschedApi } from "../../generated/vsched/vsched.js";
+import { TASKS, type VschedApi } from "../../generated/vsched/vsched.js";
 import { VdsoError } from "../errors.ts";
 import type { VdsoLibrary } from "../image/library.ts";
-import { vvarOf } from "../loader/attach.ts";
-import { cancelled } from "./task.ts";
+import type { Payloads } from "./payload.ts";
+import { cancelled, Kind } from "./task.ts";
 
-/** Their kind in the image's table. */
-export const NATIVE = 4;
 export const AGAIN = -1;
 export const WAIT = -2;
 
@@ -23,8 +21,6 @@ export type AttachLibrary = (library: VdsoLibrary) => unknown;
 type Poll = (state: number, task: number) => number;
 
 const INDEX_MASK = 0x3fff;
-/** Where in a task's bytes its state is; before it is what every task has there. */
-const STATE = 24;
 /** Polls between two looks at the clock. */
 const POLLS_PER_LOOK = 16;
 /** Polls before the loop looks for other things. */
@@ -34,8 +30,7 @@ const POLLS_AT_ONCE = 64;
 export class NativeTasks {
   readonly #api: VschedApi;
   readonly #attach: AttachLibrary;
-  readonly #words: Uint32Array;
-  readonly #data: number;
+  readonly #payloads: Payloads;
   /** By entry. */
   readonly #polls: (Poll | undefined)[] = [];
   // By slot: what was found out about the task with this id.
@@ -43,29 +38,28 @@ export class NativeTasks {
   readonly #known: (Poll | undefined)[] = new Array<Poll | undefined>(TASKS).fill(undefined);
   readonly #states = new Uint32Array(TASKS);
 
-  constructor(api: VschedApi, attach: AttachLibrary) {
+  constructor(api: VschedApi, payloads: Payloads, attach: AttachLibrary) {
     this.#api = api;
+    this.#payloads = payloads;
     this.#attach = attach;
-    this.#words = new Uint32Array(vvarOf(api));
-    this.#data = api.dataAddress(0);
-  }
-
-  /** Writes the state of a task that has not started. */
-  setState(id: number, state: number): void {
-    this.#words[this.#stateAt(id)] = state;
   }
 
   /**
    * Loads an API library and finds a poll function in it.
    *
    * @throws VdsoError `ERR_VDSO_NO_EXPORT` - the image has no such function.
+   * @throws VdsoError `ERR_VDSO_LIBRARY` - the module is no API library.
    * @throws whatever the import or the attachment is refused with
    */
   async load(entry: number, url: string, name: string): Promise<void> {
-    const library = ((await import(url)) as { default?: VdsoLibrary }).default;
-    if (library === undefined) throw noExport(url, "a default export, as API libraries have it", library);
+    const { default: library } = (await import(url)) as { default: VdsoLibrary };
     const found = (this.#attach(library) as Record<string, unknown>)[name];
-    if (typeof found !== "function") throw noExport(url, `a function ${name} of the image`, found);
+    if (typeof found !== "function") {
+      throw new VdsoError(
+        "ERR_VDSO_NO_EXPORT",
+        `${url}: expected a function ${name} of the image, found ${typeof found}`,
+      );
+    }
     this.#polls[entry] = found as Poll;
   }
 
@@ -74,12 +68,12 @@ export class NativeTasks {
     if (id === 0) return false;
     const place = id & INDEX_MASK;
     if (this.#ids[place] === id) return true;
-    if (this.#api.kindOf(id) !== NATIVE) return false;
+    if (this.#api.kindOf(id) !== Kind.Native) return false;
     const poll = this.#polls[this.#api.entryOf(id)];
     if (poll === undefined) return false;
     this.#ids[place] = id;
     this.#known[place] = poll;
-    this.#states[place] = this.#words[this.#stateAt(id)]!;
+    this.#states[place] = Number(this.#payloads.takeArguments(id)[0]);
     return true;
   }
 
@@ -125,14 +119,6 @@ export class NativeTasks {
     else if (api.block() !== 0) return AGAIN;
     return outcome;
   }
-
-  #stateAt(id: number): number {
-    return (this.#data + (id & INDEX_MASK) * DATA_BYTES + STATE) >>> 2;
-  }
-}
-
-function noExport(url: string, expected: string, found: unknown): VdsoError {
-  return new VdsoError("ERR_VDSO_NO_EXPORT", `${url}: expected ${expected}, found ${typeof found}`);
 }
 
 function badOutcome(id: number, outcome: number): VdsoError {

@@ -25,6 +25,7 @@ import type { Loan } from "../ipc/heap.ts";
 import { Cpu } from "./cpu.ts";
 import { Executors, heapOf, type SchedulerKernel } from "./executors.ts";
 import type { Task, TaskContext, TaskOptions } from "./task.ts";
+import type { ThreadContext } from "./thread.ts";
 
 export interface SchedulerOptions {
   /** Executor processes. Default: one for each core but this thread's, at least one. */
@@ -51,7 +52,7 @@ export type Portable<Module> = {
 };
 /** Bytes may be lent. */
 type Lendable<Args extends unknown[]> = { [N in keyof Args]: Args[N] extends Uint8Array ? Args[N] | Loan : Args[N] };
-type WithoutContext<Args extends unknown[]> = Args extends [...infer Rest, TaskContext] ? Rest : Args;
+type WithoutContext<Args extends unknown[]> = Args extends [...infer Rest, TaskContext | ThreadContext] ? Rest : Args;
 
 export class Scheduler implements AsyncDisposable {
   readonly #cpu: Cpu;

@@ -87,6 +87,9 @@ export interface TaskContext {
   wait(call: (api: VschedApi) => number, again?: boolean): Promise<number>;
 }
 
+/** What a task's kind in the image's table says of it. */
+export const Kind = { Coroutine: 1, Portable: 2, Thread: 3, Native: 4 } as const;
+
 /** What functions of the image return when the running task has announced a wait. */
 export const WAIT = 2;
 

@@ -1,18 +1,27 @@
 /** Thread tasks: synchronous functions that run to their end, and whose waits hold up their thread. */
 import { Failure, type VschedApi, Why } from "../../generated/vsched/vsched.js";
+import { VdsoError } from "../errors.ts";
 import { cancelled, circle, type Task, WAIT } from "./task.ts";
+
+/** Joins that are followed to see whether somebody waits for this CPU. */
+const CHAIN = 100;
 
 /** What a thread task can do; handed to its function as the last argument. */
 export class ThreadContext {
   readonly id: number;
   readonly #api: VschedApi;
   readonly #tellTime: () => number;
+  readonly #isHere: (id: number) => boolean;
 
-  /** @param tellTime - tells the image the time, and returns it in microseconds */
-  constructor(api: VschedApi, id: number, tellTime: () => number) {
+  /**
+   * @param tellTime - tells the image the time, and returns it in microseconds
+   * @param isHere - has this task begun in this thread, and not ended?
+   */
+  constructor(api: VschedApi, id: number, tellTime: () => number, isHere: (id: number) => boolean) {
     this.#api = api;
     this.id = id;
     this.#tellTime = tellTime;
+    this.#isHere = isHere;
   }
 
   /** Has somebody asked it to end? Its waits throw then; between them it looks itself. */
@@ -30,10 +39,18 @@ export class ThreadContext {
    * Waits for the end of a task, however it ends.
    *
    * @param task - or its id, which other threads may send
-   * @throws VdsoError `ERR_VDSO_CIRCLE` - it waits for this one.
+   * @throws VdsoError `ERR_VDSO_CIRCLE` - it waits for this one, or it has begun on this CPU, which stands still until this one ends.
    */
   join(task: Task | number): void {
     const id = typeof task === "number" ? task : task.id;
+    for (let at = id, n = 0; at !== 0 && n < CHAIN; at = this.#api.joins(at), n++) {
+      if (at !== this.id && this.#isHere(at)) {
+        throw new VdsoError(
+          "ERR_VDSO_CIRCLE",
+          `task ${this.id}: expected to wait for what goes on without this CPU, found task ${at}, which has begun here`,
+        );
+      }
+    }
     if (this.wait((api) => api.join(id)) === Failure.Circle) throw circle(this.#api, this.id, id);
   }
 
@@ -41,9 +58,17 @@ export class ThreadContext {
    * Waits as a function of the image says; see the context of coroutines.
    *
    * @returns what it returned last; 2: its deadline has passed
+   * @throws VdsoError `ERR_VDSO_CANCELLED` - somebody has asked it to end.
+   * @throws VdsoError `ERR_VDSO_TASK_BUSY` - the function has returned, or awaits: thread tasks are synchronous.
    */
   wait(call: (api: VschedApi) => number, again = false): number {
     const api = this.#api;
+    if (api.current() !== this.id) {
+      throw new VdsoError(
+        "ERR_VDSO_TASK_BUSY",
+        `task ${this.id}: expected a wait by its function before it returns, or awaits, found one after that`,
+      );
+    }
     while (true) {
       const outcome = call(api);
       if (outcome !== WAIT) return outcome;

@@ -12,6 +12,7 @@
  */
 import { CPUS, TRACE_LEN, TraceEvent, type VschedApi } from "../../generated/vsched/vsched.js";
 import { Payloads } from "./payload.ts";
+import { Kind } from "./task.ts";
 
 /** Something that happened to a task. */
 export interface TraceRecord {
@@ -49,13 +50,13 @@ export interface CpuView {
   readonly task: number;
   /** Module and export, when the task is one of a module. */
   readonly entry: string;
-  /** Since when that task has run, or waited, in milliseconds; 0 for tasks of no module. One that never yields has a large one. */
+  /** Since when that task has run, or waited, in milliseconds; 0 for tasks of no module, and native ones. One that never yields has a large one. */
   readonly taskMs: number;
 }
 
 const EVENTS = new Map<number, string>(Object.entries(TraceEvent).map(([name, value]) => [value, name]));
-/** Kind of a task of a module. */
-const PORTABLE = 2;
+/** Kinds of tasks that have a function's name. */
+const NAMED = new Set<number>([Kind.Portable, Kind.Thread, Kind.Native]);
 const ENDS = new Set<number>([TraceEvent.Yield, TraceEvent.Preempt, TraceEvent.Block, TraceEvent.Exit]);
 const MARKS = new Set<number>([TraceEvent.Spawn, TraceEvent.Wake, TraceEvent.Steal, TraceEvent.Migrate]);
 const NO_CPU = CPUS;
@@ -128,7 +129,7 @@ export function viewCpus(api: VschedApi): CpuView[] {
   for (let cpu = 0; cpu < CPUS; cpu++) {
     const { live, pid, load, switches, steals, parks, current: task } = api.cpuStats(cpu);
     if (!live) continue;
-    const named = task !== 0 && api.kindOf(task) === PORTABLE;
+    const named = task !== 0 && NAMED.has(api.kindOf(task));
     const began = named ? payloads.beganAt(task) : 0;
     views.push({
       cpu,

@@ -10,7 +10,7 @@ const SMALL = {
   QUEUES: "2",
   WAIT_CELLS: "1",
   JOIN_CELLS: "1",
-  DATA_BYTES: "8",
+  DATA_BYTES: "96",
   TRACE_LEN: "1",
   NAMES: "1",
   NAME_BYTES: "4",

@@ -51,8 +51,8 @@ export const QUEUES: u32 = config.range("QUEUES", 1024, 1, 16384);
 export const WAIT_CELLS: u32 = config.range("WAIT_CELLS", 15, 1, 255);
 /** Joiners of a task that are found without looking through the task table. */
 export const JOIN_CELLS: u32 = config.range("JOIN_CELLS", 3, 1, 15);
-/** Bytes of a task for its arguments, and after its exit for its result. */
-export const DATA_BYTES: u32 = config.range("DATA_BYTES", 512, 8, 4096);
+/** Bytes of a task for its arguments, and after its exit for its result. Eight numbers, with what describes them, take 96. */
+export const DATA_BYTES: u32 = config.range("DATA_BYTES", 512, 96, 4096);
 /** Names that processes can give numbers to. */
 export const NAMES: u32 = config.range("NAMES", 256, 1, 4096);
 export const NAME_BYTES: u32 = config.range("NAME_BYTES", 500, 4, 4096);

@@ -48,6 +48,12 @@ export function setFlag(state: u32): void {
   shared.left[state % STATES].store(0);
 }
 
+/** A poll function that panics. */
+export function panics(state: u32, task: u32): i32 {
+  assert(state != state);
+  return 0;
+}
+
 /** A poll function that breaks the rules. */
 export function returnsNonsense(state: u32, task: u32): i32 {
   return -77;
