@@ -44,7 +44,8 @@ test("a trace of real tasks has a bar for each time that one ran", () =>
     // The one that sleeps runs twice.
     expect(bars.length).toBe(4);
     expect(bars.filter(({ args }) => args["how"] === "Exit").length).toBe(3);
-    expect(bars.filter(({ dur }) => dur! >= 2900).length).toBe(2);
+    // Those that spin; another too, if the operating system took its CPU away meanwhile.
+    expect(bars.filter(({ dur }) => dur! >= 2900).length).toBeGreaterThanOrEqual(2);
     expect(traceEvents.filter(({ name }) => name === "Spawn").length).toBe(3);
     expect(JSON.parse(JSON.stringify(traceEvents))).toEqual(traceEvents);
   }));
