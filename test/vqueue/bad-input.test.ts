@@ -3,21 +3,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { imageFrom, type TestImage } from "../check/images.ts";
 import { instantiate, type Vqueue } from "./fixtures/peer.ts";
+import { Status } from "./status.ts";
 
-/** As in vdso-src/vqueue/status.ts. */
-const Status = {
-  Ok: 0,
-  Full: 1,
-  Empty: 2,
-  TimedOut: 3,
-  Range: 4,
-  Stale: 5,
-  Closed: 6,
-  Foreign: 8,
-  NotYours: 9,
-  NoRoom: 11,
-  NoProcess: 13,
-} as const;
 const [ITEM, SPACE] = [0, 1];
 const FAILED = 2 ** 31;
 const PAGE_BYTES = 65536;

@@ -4,22 +4,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { imageFrom } from "../check/images.ts";
 import { instantiate, type Vqueue } from "./fixtures/peer.ts";
+import { Status } from "./status.ts";
 
-/** As in vdso-src/vqueue/status.ts. */
-const Status = {
-  Ok: 0,
-  Full: 1,
-  Empty: 2,
-  TimedOut: 3,
-  Range: 4,
-  Stale: 5,
-  Closed: 6,
-  Foreign: 8,
-  NotYours: 9,
-  NoRoom: 11,
-  Exists: 12,
-  NoProcess: 13,
-} as const;
 const [DROP_OLDEST, FAILED, FIRST_ADDRESS, MAX_RUN] = [2, 2 ** 31, 64, 64];
 const PAGE_BYTES = 65536;
 const PARTIES = 3;
