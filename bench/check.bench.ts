@@ -1,7 +1,5 @@
 /** The concurrency checker: there is no alternative for JavaScript to measure it against, so its rows stand alone. */
 
-import { execFileSync } from "node:child_process";
-import { join } from "node:path";
 import {
   type CheckResult,
   type CheckSpec,
@@ -14,7 +12,7 @@ import {
 import { instrument } from "../runtime/check/instrument.ts";
 import { image } from "../test/check/images.ts";
 import type { Group, Measure } from "./group.ts";
-import { imageBytes } from "./package.ts";
+import { firstVqueue, imageBytes } from "./package.ts";
 
 const ROUNDS = 4;
 
@@ -135,11 +133,6 @@ const group: Group = [
     ours: () => instrumentMsWarm(imageBytes("vqueue")),
   },
 ];
-
-/** `test/check/vdsos/turns`. */
-function firstVqueue(): Uint8Array {
-  return execFileSync(process.execPath, [join(import.meta.dirname, "first-vqueue.ts")]);
-}
 
 /** Behind another image. */
 async function instrumentMsWarm(bytes: Uint8Array): Promise<number> {

@@ -1,6 +1,8 @@
 /** The package as it is published, which is what users run: the sources would add the time that stripping their types takes. */
 
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 
 export const DIST = new URL("../dist/", import.meta.url);
 
@@ -27,4 +29,9 @@ export async function bareExports(
 
 export function imageBytes(name: string): Buffer {
   return readFileSync(new URL(`../generated/${name}/${name}.wasm`, import.meta.url));
+}
+
+/** The queue that vqueue began as, which no death may happen in; kept for the checker's tests as `test/check/vdsos/turns`. */
+export function firstVqueue(): Buffer {
+  return execFileSync(process.execPath, [join(import.meta.dirname, "first-vqueue.ts")]);
 }

@@ -23,7 +23,7 @@ const IN_FLIGHT = 1000;
 const WARM_MS = 500;
 const MEASURED_MS = 1500;
 const SAMPLES = 300;
-const BLOCKED_MS = 1000;
+const PASSED_MS = 1000;
 
 async function withOurs<T>(measure: (pool: Pool) => Promise<T>, spinUs?: number): Promise<T> {
   const { Pool } = (await import(new URL("runtime/sched/index.js", DIST).href)) as Sched;
@@ -86,47 +86,40 @@ async function latency(one: (i: number) => Promise<unknown>, restMs = 0): Promis
   return median(times) * 1000;
 }
 
-/** Tasks of about a millisecond that are done in a second in which this thread is blocked. */
-async function blocked(run: (counter: Uint8Array) => Promise<unknown>, counter: Uint8Array): Promise<number> {
+/** Tasks of about a millisecond that are done in the second that `pass` lets go by. */
+async function tasksDone(
+  pass: () => unknown,
+  run: (counter: Uint8Array) => Promise<unknown>,
+  counter: Uint8Array,
+): Promise<number> {
   const count = new Int32Array(counter.buffer, counter.byteOffset, 1);
   Atomics.store(count, 0, 0);
-  const tasks = Promise.all(Array.from({ length: 2 * BLOCKED_MS }, () => run(counter)));
+  const tasks = Promise.all(Array.from({ length: 2 * PASSED_MS }, () => run(counter)));
   await new Promise((resolve) => setTimeout(resolve, 50));
   const before = Atomics.load(count, 0);
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BLOCKED_MS);
-  const done = Atomics.load(count, 0) - before;
+  const began = performance.now();
+  await pass();
+  const done = ((Atomics.load(count, 0) - before) * PASSED_MS) / (performance.now() - began);
   await tasks;
   return done;
 }
 
-/** As many as when it is free. */
-async function free(run: (counter: Uint8Array) => Promise<unknown>, counter: Uint8Array): Promise<number> {
-  const count = new Int32Array(counter.buffer, counter.byteOffset, 1);
-  Atomics.store(count, 0, 0);
-  const tasks = Promise.all(Array.from({ length: 2 * BLOCKED_MS }, () => run(counter)));
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  const before = Atomics.load(count, 0);
-  const began = performance.now();
-  await new Promise((resolve) => setTimeout(resolve, BLOCKED_MS));
-  const done = ((Atomics.load(count, 0) - before) * BLOCKED_MS) / (performance.now() - began);
-  await tasks;
-  return done;
-}
+const blocked = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PASSED_MS);
+const free = () => new Promise((resolve) => setTimeout(resolve, PASSED_MS));
 
 const ours = (pool: Pool) => pool.module<Work>(module);
 const addTask = (run: Run) => (i: number) => run("addTask", { a: i, b: 1 });
 
-type Counting = (run: (counter: Uint8Array) => Promise<unknown>, counter: Uint8Array) => Promise<number>;
 const shared = (): Uint8Array => new Uint8Array(new SharedArrayBuffer(4));
-const counting = (measure: Counting): Pick<Group[number], "ours" | "peers"> => ({
+const counting = (pass: () => unknown): Pick<Group[number], "ours" | "peers"> => ({
   ours: () =>
     withOurs(async (pool) => {
       using counter = pool.loan(4);
-      return await measure(() => ours(pool).work(counter), counter.bytes);
+      return await tasksDone(pass, () => ours(pool).work(counter), counter.bytes);
     }),
   peers: {
-    Piscina: () => withPiscina((run) => measure((counter) => run("work", counter), shared())),
-    tinypool: () => withTinypool((run) => measure((counter) => run("work", counter), shared())),
+    Piscina: () => withPiscina((run) => tasksDone(pass, (counter) => run("work", counter), shared())),
+    tinypool: () => withTinypool((run) => tasksDone(pass, (counter) => run("work", counter), shared())),
   },
 });
 

@@ -1,42 +1,28 @@
 /** Bytes of the images, and memory that a further process takes. */
 
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import bench from "../generated/bench/bench.js";
 import { sections } from "../runtime/image/sections.ts";
 import type { Group, Row } from "./group.ts";
-import { imageBytes, loadBuild, loadPackage } from "./package.ts";
+import { firstVqueue, imageBytes, loadPackage } from "./package.ts";
 
 const THREADS = 16;
 const CODE_SECTION = 10;
-
-/** The queue that vqueue began as, which no death may happen in: kept for the checker's tests. */
-const FIRST_VQUEUE = join(import.meta.dirname, "..", "test", "check", "vdsos", "turns");
-
-async function built(srcDir: string): Promise<Uint8Array> {
-  const { buildVdso } = await loadBuild();
-  const outDir = mkdtempSync(join(tmpdir(), "vdso-bench-"));
-  try {
-    return readFileSync((await buildVdso({ srcDir, outDir })).image);
-  } finally {
-    rmSync(outDir, { recursive: true, force: true });
-  }
-}
 
 function codeBytes(image: Uint8Array): number {
   const code = [...sections(new Uint8Array(image))].find(({ id }) => id === CODE_SECTION);
   return code ? code.end - code.start : 0;
 }
 
-function imageRows(name: string, read: () => Uint8Array | Promise<Uint8Array>): Row[] {
+function imageRows(name: string, read: () => Buffer): Row[] {
   const row = { unit: "bytes", better: "lower", peers: {} } as const;
   return [
-    { ...row, name: `image ${name}`, ours: async () => (await read()).length },
-    { ...row, name: `code of ${name}`, ours: async () => codeBytes(await read()) },
+    { ...row, name: `image ${name}`, ours: () => read().length },
+    { ...row, name: `code of ${name}`, ours: () => codeBytes(read()) },
   ];
 }
 
@@ -56,7 +42,7 @@ const images = readdirSync(join(import.meta.dirname, "..", "vdso-src"), { withFi
 
 const group: Group = [
   ...images.flatMap((name) => imageRows(name, () => imageBytes(name))),
-  ...imageRows("first vqueue", () => built(FIRST_VQUEUE)),
+  ...imageRows("first vqueue", firstVqueue),
   {
     name: "resident memory per process",
     unit: "KiB",
