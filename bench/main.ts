@@ -1,8 +1,8 @@
 /**
- * `npm run bench -- [--only group] [--runs n] [--json file] [--readme]`
+ * `npm run bench -- [--only group] [--row words] [--runs n] [--json file] [--readme]`
  *
  * Every variant is measured in processes of its own, ours and the alternatives in turn, so that what slows the machine down for a while
- * slows all of them. The figure is the median of the runs; ratios are what to compare, absolute figures move with the machine. `--readme` puts the table into the README.
+ * slows all of them. `--row` takes the rows whose name contains these words. The figure is the median of the runs; ratios are what to compare, absolute figures move with the machine. `--readme` puts the table into the README.
  */
 
 import { fork, spawnSync } from "node:child_process";
@@ -41,6 +41,7 @@ function readOptions() {
     return parseArgs({
       options: {
         only: { type: "string", multiple: true },
+        row: { type: "string", multiple: true },
         runs: { type: "string" },
         json: { type: "string" },
         readme: { type: "boolean" },
@@ -49,6 +50,10 @@ function readOptions() {
   } catch (error) {
     return fail((error as Error).message);
   }
+}
+
+function isChosen(name: string): boolean {
+  return values.row === undefined || values.row.some((words) => name.includes(words));
 }
 
 function fail(message: string): never {
@@ -174,11 +179,13 @@ const results: RowResult[] = [];
 for (const group of chosen) {
   const { default: rows } = (await import(`./${group}.bench.ts`)) as { default: Group };
   const ofGroup: RowResult[] = [];
-  for (const row of rows) ofGroup.push(await measureRow(group, row));
+  for (const row of rows.filter(({ name }) => isChosen(name))) ofGroup.push(await measureRow(group, row));
+  if (ofGroup.length === 0) continue;
   console.log(group);
   print(ofGroup);
   console.log();
   results.push(...ofGroup);
 }
+if (results.length === 0) fail(`--row: no row of these groups has a name with ${values.row?.join(", ")}`);
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ rows: results }, undefined, 2)}\n`);
 if (values.readme) writeReadme(machine, results);
