@@ -87,6 +87,31 @@ test("a producer that comes late with the id before is told so, and spoils nothi
     },
   ));
 
+test("a producer that expects the slot of the next lap, with the id before, does not get it", () =>
+  proves(
+    {
+      *late(t) {
+        yield* t.call("pushTo", ID);
+        const item = (yield* t.call("claim", ID)) as number;
+        if (item >= 64) throw new Error("expected no room");
+      },
+      *owner(t) {
+        yield* t.call("close", ID);
+        const id = (yield* t.until("register", [0, false], isRegistered)) as number;
+        const item = yield* t.call("take", id);
+        if (item !== EMPTY) throw new Error(`expected an empty mailbox, found ${item}`);
+      },
+    },
+    {
+      length: 1,
+      *setup(t) {
+        yield* t.call("prepare", 0);
+        yield* t.call("enter", 3);
+      },
+      mailboxes: 2,
+    },
+  ));
+
 test("a mailbox closes with its last owner, whoever of owner and shared-with dies when", () =>
   proves(
     {

@@ -10,7 +10,7 @@ import { claimAny, gotIndex, gotRun, hasItem, hasSpace, headPosition, isTimeToPu
 import { authorise, authoriseOwner, addOwner, bind, closeMailbox, registerMailbox, removeOwner } from "./mailbox";
 import { Message, peekAt, read, write } from "./copies";
 import * as map from "./map";
-import { boundId, claimed, claimedNext, enter, forgetClaimed, forgetTaken, indexIn, isClaimed, isTaken, mailboxAt, me, receiveFrom, receivesFrom, receivingBox, receivingId, receivingPosition, sendingBox, sendingPosition, sendsTo, sendTo, setReceivingId, taken, takenNext } from "./process";
+import { boundId, claimed, claimedNext, enter, forgetClaimed, forgetTaken, indexIn, isClaimed, isTaken, lookBeforeClaiming, lookBeforeTaking, mailboxAt, me, receiveFrom, receivesFrom, receivingBox, receivingId, receivingPosition, sendingBox, sendingPosition, sendsTo, sendTo, setReceivingId, taken, takenNext } from "./process";
 import { reap, redoRun, skipRun } from "./reap";
 import { idOf, isClearToClaim, isClearToTake, isOpen, ITEM_NOTICE, LOOK_AROUND, Policy, SPACE_NOTICE, statusOfId } from "./gate";
 import { Status } from "./status";
@@ -138,9 +138,11 @@ export function claim(mailbox: u32): u32 {
   const tail = sendingPosition;
   const slot = slotOf(box, tail, NORMAL);
   const empty = wordOf(turnOf(tail, NORMAL), EMPTY);
-  // Word, then gate, then CAS: see lane.ts.
-  if (slot.word.load() != empty || !isClearToClaim(box, mailbox)) return claimOne(mailbox, NORMAL);
-  if (!slot.word.cas(empty, empty | CLAIMED | me)) return claimOne(mailbox, NORMAL);
+  // No look at the word before the CAS: it would fetch the line twice from the consumer, once to read and once to write. See lane.ts for the gate.
+  if (!isClearToClaim(box, mailbox) || !slot.word.cas(empty, empty | CLAIMED | me)) {
+    lookBeforeClaiming();
+    return claimOne(mailbox, NORMAL);
+  }
   const item = <u32>changetype<usize>(slot.item);
   const next = advance(tail, 1, NORMAL);
   claimed(next, mailbox, item, empty | FULL);
@@ -294,9 +296,11 @@ export function take(mailbox: u32): u32 {
   const head = receivingPosition;
   const slot = slotOf(box, head, NORMAL);
   const full = wordOf(turnOf(head, NORMAL), FULL);
-  if (slot.word.load() != full || !isClearToTake(box, mailbox)) return takeOne(mailbox);
-  // SYNC slot-full: pairs with `slot-full` in commit().
-  if (!slot.word.cas(full, (full ^ (FULL ^ TAKEN)) | me)) return takeOne(mailbox);
+  // SYNC slot-full: pairs with `slot-full` in commit(). No look before: as in claim().
+  if (!isClearToTake(box, mailbox) || !slot.word.cas(full, (full ^ (FULL ^ TAKEN)) | me)) {
+    lookBeforeTaking();
+    return takeOne(mailbox);
+  }
   const item = <u32>changetype<usize>(slot.item);
   const next = advance(head, 1, NORMAL);
   taken(next, mailbox, item, full - FULL + ONE_TURN);

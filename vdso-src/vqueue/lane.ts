@@ -1,8 +1,9 @@
 /**
  * Claiming and taking slots of a lane: the transitions of ring.ts, for a caller who may be wrong about everything.
  *
- * The gate is read between the slot's word and the CAS on it. If the mailbox was open then, so it was when the word was read, or the
- * word is older still; and a new registration changes every word, so a CAS by somebody who believes in the old one fails.
+ * The gate is read before the CAS on the slot's word, and in here after the word. If the mailbox was open then, so it was when the word was read, or the
+ * word is older still. claim() and take() in api.ts expect a word without having read it, of the lap that the slot is in or of the next one. A new
+ * registration begins two laps further, so a CAS by somebody who believes in the old one fails.
  */
 import { lengthOf, logOf, advance, CLAIMED, EMPTY, FULL, indexOf, isImpossible, lapsAhead, ownedWord, REDO, runOf, SKIP, slotAt, slotOf, slotsBetween, stateOf, TAKEN, turnOf, wordOf, wordTurn } from "./ring";
 import { Mailbox, PUBLISH_EVERY, Slot, SLOT_BYTES, SLOT_WORD_BYTES } from "./layout";

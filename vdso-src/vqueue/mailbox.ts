@@ -61,7 +61,7 @@ export function endRegistration(mailbox: Mailbox, process: u32): void {
   mailbox.registrar.cas(process, 0);
 }
 
-/** Moves a lane to a lap where nobody ever was. @returns false when somebody still holds a slot */
+/** Moves a lane to a lap where nobody ever was, nor believes to be soon. @returns false when somebody still holds a slot */
 function renew(mailbox: Mailbox, urgent: bool): bool {
   const length = lengthOf(urgent);
   let last: u64 = START_TURN;
@@ -72,7 +72,8 @@ function renew(mailbox: Mailbox, urgent: bool): bool {
     // Turns wrap with 45 bits: the later of two is the one less than half of that ahead.
     if (<i64>((wordTurn(word) - last) << 19) > 0) last = wordTurn(word);
   }
-  const turn = last + 1;
+  // Not the next one: a former user may expect a slot to come to that (see lane.ts).
+  const turn = last + 2;
   for (let index: u32 = 0; index < length; index++) {
     const word = slotAt(mailbox, index, urgent).word;
     const seen = word.load();

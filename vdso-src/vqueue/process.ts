@@ -110,7 +110,7 @@ export function enter(pid: u32): void {
 /** No mailbox's id, and no key of an item. */
 const NONE: u64 = <u64>1 << 63;
 
-/** The id that claim() needs no look at the record for. */
+/** The id that claim() needs no look at the record, nor at the slot, for. */
 export let sendsTo: u64 = NONE;
 export let sendingBox: Mailbox = changetype<Mailbox>(0);
 export let sendingPosition: u64 = 0;
@@ -153,6 +153,16 @@ export function receiveFrom(id: u32): void {
   store<u64>(recordAt(index) + HEADS, 0);
   receivesFrom = id;
   takenKey = NONE;
+}
+
+/** claim() found the lane other than it believed. Until the slow path has claimed again it looks first: a CAS that fails takes the line from who fills it. */
+export function lookBeforeClaiming(): void {
+  sendsTo = NONE;
+}
+
+/** The same for take(). */
+export function lookBeforeTaking(): void {
+  receivesFrom = NONE;
 }
 
 // @ts-ignore: decorator
