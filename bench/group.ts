@@ -7,13 +7,27 @@
  */
 export type Measure = () => number | Promise<number>;
 
-export interface Row {
+interface RowHead {
   readonly name: string;
   readonly unit: string;
   readonly better: "higher" | "lower";
+}
+
+/** Measured one after the other, each in processes of its own. */
+export interface SeparateRow extends RowHead {
   readonly ours: Measure;
   readonly peers: Readonly<Record<string, Measure>>;
 }
+
+/** Measured in the same threads, in short turns: for what depends most on which cores a process happens to be given. */
+export interface JointRow extends RowHead {
+  /** Names of the alternatives. */
+  readonly against: readonly string[];
+  /** @returns the figures: ours, then those of `against` */
+  readonly together: () => readonly number[] | Promise<readonly number[]>;
+}
+
+export type Row = SeparateRow | JointRow;
 
 /** The default export of `<group>.bench.ts`. */
 export type Group = readonly Row[];
@@ -26,8 +40,7 @@ export const OURS = "ours";
  *
  * @param loop - Does that many steps and returns something made of their results, so that none can be left out.
  */
-export function nanosecondsEach(iterations: number, loop: (iterations: number) => number): number {
-  const rounds = 7;
+export function nanosecondsEach(iterations: number, loop: (iterations: number) => number, rounds = 7): number {
   let best = Number.POSITIVE_INFINITY;
   let sink = 0;
   for (let round = 0; round < rounds; round++) {

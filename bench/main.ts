@@ -1,8 +1,9 @@
 /**
  * `npm run bench -- [--only group] [--row words] [--runs n] [--json file] [--readme]`
  *
- * Every variant is measured in processes of its own, ours and the alternatives in turn, so that what slows the machine down for a while
- * slows all of them. `--row` takes the rows whose name contains these words. The figure is the median of the runs; ratios are what to compare, absolute figures move with the machine. `--readme` puts the table into the README.
+ * Ours and the alternatives are measured in turn, in processes of their own or in the same threads, so that what slows the machine down for a while
+ * slows all of them. A figure is the median of the runs, and a ratio that of the runs' ratios: these are what to compare, absolute figures move with the
+ * machine. `--row` takes the rows whose name contains these words. `--readme` puts the table into the README.
  */
 
 import { fork, spawnSync } from "node:child_process";
@@ -19,6 +20,8 @@ interface RowResult {
   readonly better: Row["better"];
   readonly ours: number;
   readonly peers: Record<string, number>;
+  /** How many times better ours is than each of the peers; below 1 the peer is. */
+  readonly times: Record<string, number>;
 }
 
 const LEAST_RUNS = 5;
@@ -77,40 +80,53 @@ function buildPackage(): void {
   if (status !== 0) fail("the package does not build");
 }
 
-function measureOnce(group: string, row: string, variant: string): Promise<number> {
+function measureOnce(group: string, row: string, ...variant: string[]): Promise<readonly number[]> {
   return new Promise((resolve, reject) => {
-    const child = fork(join(import.meta.dirname, "run-variant.ts"), [group, row, variant]);
-    let figure: number | undefined;
+    const child = fork(join(import.meta.dirname, "run-variant.ts"), [group, row, ...variant]);
+    let figures: readonly number[] | undefined;
     child.on("message", (message) => {
-      if (typeof message === "number") figure = message;
+      figures = message as readonly number[];
     });
     child.on("error", reject);
     child.on("exit", (code) => {
-      if (code === 0 && figure !== undefined) resolve(figure);
-      else reject(new Error(`${group}, ${row}, ${variant}: the process ended with code ${code} and no figure`));
+      if (code === 0 && figures !== undefined) resolve(figures);
+      else
+        reject(new Error(`${[group, row, ...variant].join(", ")}: the process ended with code ${code} and no figure`));
     });
   });
 }
 
 async function measureRow(group: string, row: Row): Promise<RowResult> {
-  const variants = [OURS, ...Object.keys(row.peers)];
-  const figures = new Map(variants.map((variant): [string, number[]] => [variant, []]));
-  for (let run = 0; run < runs; run++) {
-    for (const variant of variants) {
-      showProgress(`${group}: ${row.name}, run ${run + 1} of ${runs}, ${variant}`);
-      figures.get(variant)!.push(await measureOnce(group, row.name, variant));
+  const { name, unit, better } = row;
+  const peers = "together" in row ? row.against : Object.keys(row.peers);
+  /** By run: ours, then the peers'. */
+  const figures: number[][] = [];
+  for (let run = 1; run <= runs; run++) {
+    const at = `${group}: ${name}, run ${run} of ${runs}`;
+    if ("together" in row) {
+      showProgress(at);
+      figures.push([...(await measureOnce(group, name))]);
+      continue;
     }
+    const ofRun: number[] = [];
+    for (const variant of [OURS, ...peers]) {
+      showProgress(`${at}, ${variant}`);
+      ofRun.push(...(await measureOnce(group, name, variant)));
+    }
+    figures.push(ofRun);
   }
   showProgress("");
-  const { name, unit, better } = row;
-  const [ours = 0, ...peers] = [...figures.values()].map((each) => Number(median(each).toPrecision(4)));
+  const rounded = (values: readonly number[]) => Number(median(values).toPrecision(4));
+  const byPeer = (figure: (ours: number, peer: number) => number) =>
+    Object.fromEntries(peers.map((peer, i) => [peer, rounded(figures.map((of) => figure(of[0]!, of[i + 1]!)))]));
   return {
     group,
     name,
     unit,
     better,
-    ours,
-    peers: Object.fromEntries(peers.map((value, i) => [variants[i + 1]!, value])),
+    ours: rounded(figures.map(([ours]) => ours!)),
+    peers: byPeer((_, peer) => peer),
+    times: byPeer((ours, peer) => (better === "higher" ? ours / peer : peer / ours)),
   };
 }
 
@@ -118,10 +134,9 @@ function showProgress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
 }
 
-/** Ours against a peer: how many times better; below 1 the peer is. */
-function ratio({ better, ours }: RowResult, peer: number): string {
-  const times = better === "higher" ? ours / peer : peer / ours;
-  return `${times.toFixed(times < 10 ? 2 : 1)} x`;
+function ratio({ times }: RowResult, peer: string): string {
+  const ofPeer = times[peer]!;
+  return `${ofPeer.toFixed(ofPeer < 10 ? 2 : 1)} x`;
 }
 
 function print(results: readonly RowResult[]): void {
@@ -129,8 +144,7 @@ function print(results: readonly RowResult[]): void {
   for (const result of results) {
     const { name, unit, ours, peers } = result;
     lines.push([name, OURS, format(ours), unit, ""]);
-    for (const [peer, value] of Object.entries(peers))
-      lines.push(["", peer, format(value), unit, ratio(result, value)]);
+    for (const [peer, value] of Object.entries(peers)) lines.push(["", peer, format(value), unit, ratio(result, peer)]);
   }
   const width = (column: number) => Math.max(...lines.map((line) => line[column]!.length));
   const widths = [0, 1, 2, 3, 4].map(width);
@@ -153,7 +167,7 @@ function format(value: number): string {
 function writeReadme(machine: string, results: readonly RowResult[]): void {
   const rows = results.map((result) => {
     const { group, name, unit, ours, peers } = result;
-    const others = Object.entries(peers).map(([peer, value]) => `${peer}: ${format(value)} (${ratio(result, value)})`);
+    const others = Object.entries(peers).map(([peer, value]) => `${peer}: ${format(value)} (${ratio(result, peer)})`);
     return `| ${group} | ${name} | ${format(ours)} ${unit} | ${others.join("; ")} |`;
   });
   const table = [

@@ -15,16 +15,18 @@ export const loadBuild = () => load("runtime/build/index.js") as Promise<typeof 
 
 /** The bare exports of an image: what a call costs without an API library. */
 export async function bareExports(
-  image: Uint8Array<ArrayBuffer>,
+  image: Uint8Array<ArrayBuffer> | WebAssembly.Module,
   memory: WebAssembly.Memory,
 ): Promise<WebAssembly.Exports> {
-  const module = await WebAssembly.compile(image);
+  const module = image instanceof WebAssembly.Module ? image : await WebAssembly.compile(image);
   const imports: Record<string, Record<string, WebAssembly.ImportValue>> = {};
   for (const { module: from, name, kind } of WebAssembly.Module.imports(module)) {
     imports[from] ??= {};
     imports[from][name] = kind === "memory" ? memory : () => 0;
   }
-  return (await WebAssembly.instantiate(module, imports)).exports;
+  const { exports } = await WebAssembly.instantiate(module, imports);
+  (exports["_initialize"] as (() => void) | undefined)?.();
+  return exports;
 }
 
 export function imageBytes(name: string): Buffer {

@@ -4,7 +4,7 @@ import { MessageChannel, Worker } from "node:worker_threads";
 import { type Endpoint, wrap } from "comlink";
 import { Piscina } from "piscina";
 import { Tinypool } from "tinypool";
-import { type Group, median } from "./group.ts";
+import { type Group, median, type SeparateRow } from "./group.ts";
 import { DIST } from "./package.ts";
 
 type Sched = typeof import("../runtime/sched/index.ts");
@@ -111,7 +111,7 @@ const ours = (pool: Pool) => pool.module<Work>(module);
 const addTask = (run: Run) => (i: number) => run("addTask", { a: i, b: 1 });
 
 const shared = (): Uint8Array => new Uint8Array(new SharedArrayBuffer(4));
-const counting = (pass: () => unknown): Pick<Group[number], "ours" | "peers"> => ({
+const counting = (pass: () => unknown): Pick<SeparateRow, "ours" | "peers"> => ({
   ours: () =>
     withOurs(async (pool) => {
       using counter = pool.loan(4);

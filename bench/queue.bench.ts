@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { RingBuffer } from "ringbuf.js";
 import vqueue, { Policy } from "../generated/vqueue/vqueue.js";
-import { type Group, nanosecondsEach, type Row } from "./group.ts";
+import { type Group, median, nanosecondsEach, type SeparateRow } from "./group.ts";
 import { bareExports, imageBytes, loadPackage } from "./package.ts";
 
 type Kind = "vqueue" | "ring" | "port" | "array";
@@ -17,7 +17,8 @@ interface Load {
   readonly batch: number;
 }
 
-const WORDS = 22;
+/** Doubles: 88 bytes. */
+const WORDS = 11;
 const LENGTH = 4096;
 const BATCH = 32;
 /** Items in all; messages are slow, and without a bound they pile up. */
@@ -43,14 +44,14 @@ async function connect(kind: Kind, pairs: number): Promise<Ends> {
   }
   // One connection for each producer and consumer: these join exactly two threads.
   if (kind === "ring") {
-    const rings = grid(pairs, () => RingBuffer.getStorageForCapacity(WORDS * LENGTH, Uint32Array));
+    const rings = grid(pairs, () => RingBuffer.getStorageForCapacity(WORDS * LENGTH, Float64Array));
     return {
       producer: (index) => ({ rings: rings[index] }),
       consumer: (index) => ({ rings: rings.map((row) => row[index]) }),
     };
   }
   if (kind === "array") {
-    const array = new SharedArrayBuffer((64 + 24 * LENGTH) * Uint32Array.BYTES_PER_ELEMENT);
+    const array = new SharedArrayBuffer((32 + 12 * LENGTH) * Float64Array.BYTES_PER_ELEMENT);
     const both = () => ({ array });
     return { producer: both, consumer: both };
   }
@@ -100,9 +101,9 @@ async function throughput({ kind, pairs, batch }: Load): Promise<number> {
 /** Every word arrived, once. */
 function verify(sums: readonly number[], items: number, producers: number): void {
   let each = 0;
-  for (let i = 0; i < items; i++) each = (each + WORDS * i + (WORDS * (WORDS - 1)) / 2) | 0;
-  const found = sums.reduce((total, sum) => (total + sum) | 0, 0);
-  const expected = Math.imul(each, producers);
+  for (let i = 0; i < items; i++) each += WORDS * i + (WORDS * (WORDS - 1)) / 2;
+  const found = sums.reduce((total, sum) => total + sum, 0);
+  const expected = each * producers;
   if (found !== expected) throw new Error(`expected a sum of ${expected}, found ${found}`);
 }
 
@@ -111,7 +112,7 @@ const through = (kind: Kind, pairs: number, batch: number) => () => throughput({
 /** What two threads reach that do nothing but write and read typed arrays. */
 const BARE = "bare typed arrays";
 
-function row(pairs: number): Row {
+function row(pairs: number): SeparateRow {
   const peers = { postMessage: through("port", pairs, 1), "ringbuf.js": through("ring", pairs, 1) };
   return {
     name: `${pairs} to ${pairs} threads, 88 bytes`,
@@ -123,49 +124,76 @@ function row(pairs: number): Row {
 }
 
 /** To see whether many threads bring it down. */
-function crowd(pairs: number): Row {
+function crowd(pairs: number): SeparateRow {
   const name = `${pairs} to ${pairs} threads, 88 bytes, vqueue alone`;
   return { name, unit: "M/s", better: "higher", ours: through("vqueue", pairs, 1), peers: {} };
 }
 
-/** One producer and one consumer, each a loop inside WebAssembly: nanoseconds an item. */
-async function insideWasm(image: string, batch: number): Promise<number> {
-  const bytes = imageBytes(image);
-  const pages = 600;
-  const vvar = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+/** What the loops inside WebAssembly are compared with: the yardsticks in `bench/vdso`. */
+const YARDSTICKS = { "bare Vyukov": "vyukov", "the same without owners and reaping": "unguarded" } as const;
+const LOOPS = "queueloops";
+
+/** Short rounds, image after image: which cores the threads have, and what else these do, is the same for all of them then. */
+const ROUNDS = 100;
+const ROUND_ITEMS = 20_000;
+
+/** One producer and one consumer, each a loop inside WebAssembly: nanoseconds an item, by image. */
+async function insideWasm(images: readonly string[], batch: number): Promise<number[]> {
+  const systems = images.map((image) => ({
+    module: new WebAssembly.Module(new Uint8Array(imageBytes(image))),
+    vvar: new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared: true }),
+    mailbox: 0,
+  }));
+  for (const system of systems) system.mailbox = await setUp(system.module, system.vvar);
   const gate = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-  const module = new WebAssembly.Module(new Uint8Array(bytes));
-  const workers = ["setup", "produce", "consume"].map(
+  const workers = ["produce", "consume"].map(
     (role, index) =>
       new Worker(new URL("./workers/wasm-queue.js", import.meta.url), {
-        workerData: { module, vvar, gate, role, batch, pid: index + 2, rounds: ROUNDS, items: ROUND_ITEMS },
+        workerData: { systems, gate, role, batch, pid: index + 2, rounds: ROUNDS, items: ROUND_ITEMS },
       }),
   );
   try {
     const answers = await Promise.all(workers.map((worker) => once(worker, "message")));
-    return answers.at(-1)![0] as number;
+    return answers.at(-1)![0] as number[];
   } finally {
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
 }
 
-/** Short rounds, of which the best counts: in a longer one somebody else has the core for a while. */
-const ROUNDS = 60;
-const ROUND_ITEMS = 20_000;
+const PAGES = 600;
+const SETTER_UP = 1;
 
-/** One thread that sends and receives in turn: nanoseconds a pair. */
-async function pushPop(image: string): Promise<number> {
-  const pages = 600;
-  const vvar = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-  const api = (await bareExports(new Uint8Array(imageBytes(image)), vvar)) as Record<
-    string,
-    (...args: number[]) => number
-  >;
-  api["_initialize"]?.();
+type Exports = Record<string, (...args: number[]) => number>;
+
+async function enter(module: WebAssembly.Module, vvar: WebAssembly.Memory): Promise<Exports> {
+  return (await bareExports(module, vvar)) as Exports;
+}
+
+/** @returns the mailbox that the loops use; the yardsticks have one only */
+async function setUp(module: WebAssembly.Module, vvar: WebAssembly.Memory): Promise<number> {
+  const api = await enter(module, vvar);
   api["init"]?.();
-  api["processInit"]?.(1);
-  const mailbox = api["register"]?.(Policy.Fail, 1) ?? 0;
-  return nanosecondsEach(ROUND_ITEMS, (iterations) => Number(api["pushPop"]!(mailbox, iterations)));
+  api["processInit"]?.(SETTER_UP);
+  return api["register"]?.(Policy.Fail, 1) ?? 0;
+}
+
+/** One thread that sends and receives in turn: nanoseconds a pair, by image. */
+async function pushPop(images: readonly string[]): Promise<number[]> {
+  const loops = await Promise.all(
+    images.map(async (image) => {
+      const module = new WebAssembly.Module(new Uint8Array(imageBytes(image)));
+      const vvar = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared: true });
+      const mailbox = await setUp(module, vvar);
+      const api = await enter(module, vvar);
+      api["processInit"]?.(SETTER_UP + 1);
+      return () => Number(api["pushPop"]!(mailbox, ROUND_ITEMS));
+    }),
+  );
+  const times: number[][] = loops.map(() => []);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [index, loop] of loops.entries()) times[index]!.push(nanosecondsEach(ROUND_ITEMS, loop, 1));
+  }
+  return times.map(median);
 }
 
 const group: Group = [
@@ -189,28 +217,22 @@ const group: Group = [
     name: "1 to 1, loops inside WebAssembly",
     unit: "ns an item",
     better: "lower",
-    ours: () => insideWasm("queueloops", 1),
-    peers: {
-      "bare Vyukov": () => insideWasm("vyukov", 1),
-      "the same without owners and reaping": () => insideWasm("unguarded", 1),
-    },
+    against: Object.keys(YARDSTICKS),
+    together: () => insideWasm([LOOPS, ...Object.values(YARDSTICKS)], 1),
   },
   {
     name: `1 to 1, loops inside WebAssembly, batches of ${BATCH}`,
     unit: "ns an item",
     better: "lower",
-    ours: () => insideWasm("queueloops", BATCH),
-    peers: { "bare Vyukov, single items": () => insideWasm("vyukov", 1) },
+    against: ["bare Vyukov, single items"],
+    together: () => insideWasm([LOOPS, "vyukov"], BATCH),
   },
   {
     name: "push and pop, one thread, inside WebAssembly",
     unit: "ns",
     better: "lower",
-    ours: () => pushPop("queueloops"),
-    peers: {
-      "bare Vyukov": () => pushPop("vyukov"),
-      "the same without owners and reaping": () => pushPop("unguarded"),
-    },
+    against: Object.keys(YARDSTICKS),
+    together: () => pushPop([LOOPS, ...Object.values(YARDSTICKS)]),
   },
 ];
 

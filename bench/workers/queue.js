@@ -1,14 +1,15 @@
-// One end of a queue, ours or another's: fills or sums up items of 22 words (88 bytes), the whole payload each time.
+// One end of a queue, ours or another's: fills or sums up items of 11 doubles (88 bytes), the whole payload each time.
 import { parentPort, workerData } from "node:worker_threads";
 import { RingBuffer } from "ringbuf.js";
 import { attach, vvarOf } from "../../dist/runtime/index.js";
 import vqueue, { QUEUE_LEN, SLOT_BYTES } from "../../generated/vqueue/vqueue.js";
 
-const WORDS = 22;
+const WORDS = 11;
 const END = 0xffffffff;
 /** From it on, what claimMany and takeMany return says why there is nothing. */
 const FAILED = 0x80000000;
-const SPINS = 2000;
+/** Looks before a rest. More are a loss where there are more threads than cores: who looks has the core of the one it waits for. */
+const SPINS = 50;
 /** Some two microseconds: the other side gets ahead by a few items, and both are faster for it. */
 const PAUSES = 64;
 
@@ -35,11 +36,11 @@ function fill(words, at, value) {
 
 function sum(words, at) {
   let total = 0;
-  for (let k = 0; k < WORDS; k++) total = (total + words[at + k]) | 0;
+  for (let k = 0; k < WORDS; k++) total += words[at + k];
   return total;
 }
 
-function vqueueEnds(api = attach(vqueue, handle), words = new Uint32Array(vvarOf(api))) {
+function vqueueEnds(api = attach(vqueue, handle), words = new Float64Array(vvarOf(api))) {
   return {
     send(value) {
       let item = api.claim(queue);
@@ -47,7 +48,7 @@ function vqueueEnds(api = attach(vqueue, handle), words = new Uint32Array(vvarOf
         if (++tries > SPINS) api.waitForSpace(queue, 10);
         else pause();
       }
-      fill(words, item >>> 2, value);
+      fill(words, item >>> 3, value);
       api.commit(queue, item);
     },
     sendEnd() {
@@ -61,9 +62,9 @@ function vqueueEnds(api = attach(vqueue, handle), words = new Uint32Array(vvarOf
           if (++tries > SPINS) api.waitForItem(queue, 10);
           else pause();
         }
-        const at = item >>> 2;
+        const at = item >>> 3;
         const end = words[at] === END;
-        if (!end) total = (total + sum(words, at)) | 0;
+        if (!end) total += sum(words, at);
         api.release(queue, item);
         if (end) return total;
       }
@@ -74,9 +75,9 @@ function vqueueEnds(api = attach(vqueue, handle), words = new Uint32Array(vvarOf
 /** Batches: one call for many slots, which follow one another; the last batch is followed by an item that says so. */
 function vqueueBatchEnds() {
   const api = attach(vqueue, handle);
-  const words = new Uint32Array(vvarOf(api));
-  const first = api.firstItem(queue) >>> 2;
-  const stride = SLOT_BYTES >>> 2;
+  const words = new Float64Array(vvarOf(api));
+  const first = api.firstItem(queue) >>> 3;
+  const stride = SLOT_BYTES >>> 3;
   const single = vqueueEnds(api, words);
   return {
     sendAll() {
@@ -109,7 +110,7 @@ function vqueueBatchEnds() {
         for (let k = 0, index = api.lastIndex(); k < got; k++, index = index + 1 < QUEUE_LEN ? index + 1 : 0) {
           const at = first + index * stride;
           if (words[at] === END) end = true;
-          else total = (total + sum(words, at)) | 0;
+          else total += sum(words, at);
         }
         api.releaseMany(queue, api.lastAddress());
         if (end) return total;
@@ -119,8 +120,8 @@ function vqueueBatchEnds() {
 }
 
 function ringEnds() {
-  const buffers = rings.map((storage) => new RingBuffer(storage, Uint32Array));
-  const item = new Uint32Array(WORDS);
+  const buffers = rings.map((storage) => new RingBuffer(storage, Float64Array));
+  const item = new Float64Array(WORDS);
   let turn = 0;
   const push = (buffer) => {
     for (let tries = 0; buffer.push(item) === 0; ) rest(++tries);
@@ -142,7 +143,7 @@ function ringEnds() {
         else {
           tries = 0;
           if (item[0] === END) open--;
-          else total = (total + sum(item, 0)) | 0;
+          else total += sum(item, 0);
         }
       }
       return total;
@@ -152,8 +153,8 @@ function ringEnds() {
 
 /** One connection; many items with one call. */
 function ringBatchEnds() {
-  const [buffer] = rings.map((storage) => new RingBuffer(storage, Uint32Array));
-  const block = new Uint32Array(WORDS * batch);
+  const [buffer] = rings.map((storage) => new RingBuffer(storage, Float64Array));
+  const block = new Float64Array(WORDS * batch);
   return {
     sendAll() {
       for (let sent = 0; sent < items; ) {
@@ -176,7 +177,7 @@ function ringBatchEnds() {
           at += popped;
           if (popped === 0) rest(++tries);
         }
-        for (let at = 0; at < wanted; at += WORDS) total = (total + sum(block, at)) | 0;
+        for (let at = 0; at < wanted; at += WORDS) total += sum(block, at);
         received += wanted / WORDS;
       }
       return total;
@@ -189,10 +190,10 @@ function ringBatchEnds() {
  * it has to.
  */
 function arrayEnds() {
-  const words = new Uint32Array(array);
+  const words = new Float64Array(array);
   const positions = new Int32Array(array);
   // Each on a line of its own.
-  const [TAIL, HEAD, FIRST, STRIDE, LENGTH] = [0, 32, 64, 24, 4096];
+  const [TAIL, HEAD, FIRST, STRIDE, LENGTH] = [0, 32, 32, 12, 4096];
   const at = (position) => FIRST + (position & (LENGTH - 1)) * STRIDE;
   return {
     sendAll() {
@@ -216,7 +217,7 @@ function arrayEnds() {
           if (tail === head) pause();
           continue;
         }
-        for (let k = 0; k < count; k++, head++) total = (total + sum(words, at(head))) | 0;
+        for (let k = 0; k < count; k++, head++) total += sum(words, at(head));
         Atomics.store(positions, HEAD, head);
       }
       return total;
@@ -225,7 +226,7 @@ function arrayEnds() {
 }
 
 function portEnds() {
-  const item = new Uint32Array(WORDS);
+  const item = new Float64Array(WORDS);
   let turn = 0;
   return {
     send(value) {
@@ -243,7 +244,7 @@ function portEnds() {
       let open = ports.length;
       for (const port of ports) {
         port.on("message", (received) => {
-          if (received[0] !== END) total = (total + sum(received, 0)) | 0;
+          if (received[0] !== END) total += sum(received, 0);
           else if (--open === 0) resolve(total);
         });
       }
