@@ -1,28 +1,50 @@
-/** Functions called in another thread, and coroutines, against what the platform and others offer. */
+/** Functions called in another thread, coroutines, native tasks and the image's own work, against what the platform and others offer. */
 
+import { once } from "node:events";
 import { MessageChannel, Worker } from "node:worker_threads";
 import { type Endpoint, wrap } from "comlink";
-import vsched from "../generated/vsched/vsched.js";
+import { Piscina } from "piscina";
+import type { PollersApi } from "../generated/pollers/pollers.js";
+import vsched, { Policy } from "../generated/vsched/vsched.js";
+import type { VdsoLibrary } from "../runtime/image/library.ts";
 import { type Group, median, nanosecondsEach } from "./group.ts";
 import { DIST, loadPackage } from "./package.ts";
 
 type Add = (a: number, b: number) => Promise<number>;
 type Scheduler = Awaited<ReturnType<Sched["Scheduler"]["start"]>>;
 type Sched = typeof import("../runtime/sched/index.ts");
+type Kernel = Awaited<ReturnType<Awaited<ReturnType<typeof loadPackage>>["Kernel"]["boot"]>>;
 
 const IN_FLIGHT = 1000;
 const ROUNDS = 20;
 const SAMPLES = 2000;
+const POLLED = 100;
+const POLLS_EACH = 100_000;
+/** A burst: so many tasks of so many milliseconds, on two CPUs. */
+const BURST = { tasks: 10_000, taskMs: 0.1, cpus: 2, windowMs: 5, use: 0.95 };
+const TICKS = 10_000;
 
 const work = new URL("./workers/sched-work.js", import.meta.url);
+const pollers = new URL("../generated/pollers/pollers.js", import.meta.url);
+const loadPollers = () => import(pollers.href) as Promise<{ default: VdsoLibrary<PollersApi> }>;
 const loadSched = () => import(new URL("runtime/sched/index.js", DIST).href) as Promise<Sched>;
 
-async function withScheduler<T>(measure: (scheduler: Scheduler) => Promise<T>): Promise<T> {
+async function withScheduler<T>(measure: (scheduler: Scheduler, kernel: Kernel) => Promise<T>): Promise<T> {
   const { Kernel } = await loadPackage();
   const { Scheduler } = await loadSched();
-  await using kernel = await Kernel.boot({ vdsos: [vsched] });
+  const { default: library } = await loadPollers();
+  await using kernel = await Kernel.boot({ vdsos: [vsched, library] });
   await using scheduler = await Scheduler.start(kernel, { cpus: 1 });
-  return await measure(scheduler);
+  return await measure(scheduler, kernel);
+}
+
+async function withPiscina<T>(measure: (add: Add) => Promise<T>): Promise<T> {
+  const pool = new Piscina({ filename: work.href, minThreads: 1, maxThreads: 1 });
+  try {
+    return await measure((a, b) => pool.run({ a, b }, { name: "addTask" }));
+  } finally {
+    await pool.destroy();
+  }
 }
 
 async function withComlink<T>(measure: (add: Add) => Promise<T>): Promise<T> {
@@ -78,6 +100,90 @@ async function roundTrip(add: Add): Promise<number> {
   return median(times) * 1000;
 }
 
+/** Begin and end of each task of the burst, then when it was spawned; milliseconds. */
+function burstTimes(): Float64Array {
+  return new Float64Array(new SharedArrayBuffer(8 * (2 * BURST.tasks + 1)));
+}
+
+/** The burst on CPUs of the image; one of them spawns it. */
+async function burstOfOurs(): Promise<Float64Array> {
+  const { map } = await loadPackage();
+  const { handle } = await map(vsched, { managed: true });
+  const times = burstTimes();
+  const start = new Int32Array(new SharedArrayBuffer(8));
+  const index = new URL("runtime/index.js", DIST).href;
+  const url = new URL("../generated/vsched/vsched.js", import.meta.url).href;
+  const { tasks, taskMs } = BURST;
+  const workers = Array.from({ length: BURST.cpus }, (_, n) => {
+    const workerData = { url, index, handle, pid: n + 2, tasks, taskMs, times, start };
+    return new Worker(new URL("./workers/burst-cpu.js", import.meta.url), { workerData });
+  });
+  await Promise.all(workers.map((worker) => once(worker, "message")));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  Atomics.store(start, 0, 1);
+  Atomics.notify(start, 0);
+  for (let done = start[1]!; done < tasks; done = Atomics.load(start, 1)) await Atomics.waitAsync(start, 1, done).value;
+  await Promise.all(workers.map((worker) => worker.terminate()));
+  return times;
+}
+
+async function burstOfPiscina(): Promise<Float64Array> {
+  const pool = new Piscina({ filename: work.href, minThreads: BURST.cpus, maxThreads: BURST.cpus });
+  const { tasks, taskMs } = BURST;
+  const run = (times: Float64Array) =>
+    Promise.all(Array.from({ length: tasks }, (_, task) => pool.run({ times, task, taskMs }, { name: "burst" })));
+  try {
+    await Promise.all(Array.from({ length: 200 }, () => pool.run({ a: 1, b: 2 }, { name: "addTask" })));
+    const times = burstTimes();
+    times[2 * tasks] = performance.timeOrigin + performance.now();
+    await run(times);
+    return times;
+  } finally {
+    await pool.destroy();
+  }
+}
+
+/** Milliseconds from the burst's spawn until its CPUs are in use for {@link BURST.use} of the time from there on; all of its time if they never are. */
+function untilInUse(times: Float64Array): number {
+  const { tasks, windowMs, cpus, use } = BURST;
+  const spawned = times[2 * tasks]!;
+  const spans = Array.from({ length: tasks }, (_, n): [number, number] => [times[2 * n]!, times[2 * n + 1]!]);
+  const last = Math.max(...spans.map(([, end]) => end));
+  const step = 0.1;
+  // Busy time by slices of a step.
+  const slices = new Float64Array(Math.ceil((last - spawned) / step) + 1);
+  for (const [begin, end] of spans) {
+    for (let at = Math.floor((begin - spawned) / step); at * step < end - spawned; at++) {
+      slices[at]! += Math.min(end - spawned, (at + 1) * step) - Math.max(begin - spawned, at * step);
+    }
+  }
+  const window = windowMs / step;
+  for (let at = 0; at + window < slices.length; at++) {
+    const busy = slices.subarray(at, at + window).reduce((sum, each) => sum + each, 0);
+    if (busy >= use * windowMs * cpus) return at * step;
+  }
+  return last - spawned;
+}
+
+/** By how many per cent the share of one of three tasks is off its weight, at most. */
+async function shareError(nices: readonly number[], weights: readonly number[]): Promise<number> {
+  const { attach, map } = await loadPackage();
+  const { handle } = await map(vsched);
+  const cpu = attach(vsched, handle);
+  cpu.configure(Policy.Cfs);
+  cpu.startCpu();
+  const ids = nices.map((nice) => cpu.spawn(0, 0, nice));
+  const ran = new Map(ids.map((id) => [id, 0]));
+  for (let tick = 1; tick <= TICKS; tick++) {
+    const id = cpu.current() || cpu.pickNext();
+    ran.set(id, ran.get(id)! + 1);
+    cpu.setNow(tick * 1000);
+    if (cpu.tick()) cpu.preempt();
+  }
+  const total = weights.reduce((sum, weight) => sum + weight);
+  return Math.max(...ids.map((id, n) => 100 * Math.abs(ran.get(id)! / TICKS / (weights[n]! / total) - 1)));
+}
+
 const calling = (measure: (add: Add) => Promise<number>) => (): Promise<number> =>
   withScheduler((scheduler) => measure(scheduler.module<{ add(a: number, b: number): number }>(work).add));
 
@@ -87,14 +193,22 @@ const group: Group = [
     unit: "k/s",
     better: "higher",
     ours: calling(throughput),
-    peers: { Comlink: () => withComlink(throughput), postMessage: () => withMessages(throughput) },
+    peers: {
+      Piscina: () => withPiscina(throughput),
+      Comlink: () => withComlink(throughput),
+      postMessage: () => withMessages(throughput),
+    },
   },
   {
     name: "one task and its result",
     unit: "us",
     better: "lower",
     ours: calling(roundTrip),
-    peers: { Comlink: () => withComlink(roundTrip), postMessage: () => withMessages(roundTrip) },
+    peers: {
+      Piscina: () => withPiscina(roundTrip),
+      Comlink: () => withComlink(roundTrip),
+      postMessage: () => withMessages(roundTrip),
+    },
   },
   {
     name: "async functions as coroutines, spawned, run, joined",
@@ -109,6 +223,52 @@ const group: Group = [
         for (let round = 0; round < 100; round++) await burst();
         return (100 * IN_FLIGHT) / (performance.now() - began);
       }),
+    // The same work in its threads.
+    peers: { Piscina: () => withPiscina(throughput) },
+  },
+  {
+    name: "polls of native tasks on one CPU",
+    unit: "k/s",
+    better: "higher",
+    ours: () =>
+      withScheduler(async (scheduler, kernel) => {
+        const states = kernel.attach((await loadPollers()).default);
+        const polled = async (polls: number) => {
+          const tasks = Array.from({ length: POLLED }, () =>
+            scheduler.native(pollers, "countDown", states.create(polls)),
+          );
+          await Promise.all(tasks.map(({ result }) => result));
+        };
+        await polled(POLLS_EACH / 10);
+        const began = performance.now();
+        await polled(POLLS_EACH);
+        return (POLLED * POLLS_EACH) / (performance.now() - began);
+      }),
+    // What gives way to others in plain JavaScript, and lets the event loop go on.
+    peers: {
+      setImmediate: async () => {
+        const polls = POLLS_EACH / 20;
+        const began = performance.now();
+        const task = async () => {
+          for (let n = 0; n < polls; n++) await new Promise((resolve) => setImmediate(resolve));
+        };
+        await Promise.all(Array.from({ length: POLLED }, task));
+        return (POLLED * polls) / (performance.now() - began);
+      },
+    },
+  },
+  {
+    name: "from a burst of 10 000 tasks of 100 us to 95 % use of 2 CPUs",
+    unit: "ms",
+    better: "lower",
+    ours: async () => untilInUse(await burstOfOurs()),
+    peers: { Piscina: async () => untilInUse(await burstOfPiscina()) },
+  },
+  {
+    name: "CFS: shares at nice -5, 0, 5 over 10 000 ticks, off the weights by at most",
+    unit: "%",
+    better: "lower",
+    ours: () => shareError([-5, 0, 5], [3121, 1024, 335]),
     peers: {},
   },
   {

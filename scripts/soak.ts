@@ -1,10 +1,11 @@
 /**
- * `npm run soak -- [--minutes n | --seconds n | --kills n] [--parks n] [--calls n]`
+ * `npm run soak -- [--minutes n | --seconds n | --kills n] [--parks n] [--calls n] [--tasks n [--task-kills n]]`
  *
  * Real threads send numbered items with checksums through one mailbox, and one of them is terminated every second, at a random moment; then another takes
  * its place. Nothing acknowledged may be lost, nothing may come twice, nobody may hang: else the exit code is 1. `--kills n` terminates as fast as it
  * can instead, n times. `--parks n` lets two threads park and wake each other n times before; a wake-up that is lost is a hang. `--calls n` makes
- * n calls between two threads instead, and looks at the memory; see soak/calls.ts. Ctrl-C ends it with a summary.
+ * n calls between two threads instead, and looks at the memory; see soak/calls.ts. `--tasks n` runs n tasks on threads that are terminated `--task-kills`
+ * times instead; see soak/tasks.ts. Ctrl-C ends it with a summary.
  */
 import { once } from "node:events";
 import { parseArgs } from "node:util";
@@ -15,6 +16,7 @@ import { type Mapping, map } from "../runtime/loader/map.ts";
 import { soakCalls } from "./soak/calls.ts";
 import { BATCH, FINDING_WORDS, FINDINGS, Finding, finished, makeTables, tick, WINDOW } from "./soak/items.ts";
 import type { Job, Task } from "./soak/peer.ts";
+import { soakTasks } from "./soak/tasks.ts";
 
 const [PRODUCERS, CONSUMERS] = [3, 2];
 /** Without any progress for so long, something hangs. */
@@ -31,7 +33,16 @@ const mapping = (await map(vqueue)) as Mapping<VqueueApi>;
 const api = attach(vqueue, mapping.handle, { pid: 2 });
 const failures: string[] = [];
 
-function readOptions(): { ms: number; kills: number | undefined; parks: number; calls: number } {
+interface Options {
+  readonly ms: number;
+  readonly kills: number | undefined;
+  readonly parks: number;
+  readonly calls: number;
+  readonly tasks: number;
+  readonly taskKills: number;
+}
+
+function readOptions(): Options {
   const number = (name: string, text: string): number => {
     const value = Number(text);
     if (value >= 0 && text.trim() !== "") return value;
@@ -45,6 +56,8 @@ function readOptions(): { ms: number; kills: number | undefined; parks: number; 
         kills: { type: "string" },
         parks: { type: "string" },
         calls: { type: "string" },
+        tasks: { type: "string" },
+        "task-kills": { type: "string" },
       },
     });
     const ms =
@@ -56,6 +69,8 @@ function readOptions(): { ms: number; kills: number | undefined; parks: number; 
       kills: values.kills === undefined ? undefined : number("kills", values.kills),
       parks: number("parks", values.parks ?? "0"),
       calls: number("calls", values.calls ?? "0"),
+      tasks: number("tasks", values.tasks ?? "0"),
+      taskKills: number("task-kills", values["task-kills"] ?? "0"),
     };
   } catch (error) {
     return fail((error as Error).message);
@@ -243,7 +258,8 @@ async function load(): Promise<void> {
 
 if (options.parks > 0) await parkAndWake(options.parks);
 if (options.calls > 0) failures.push(...(await soakCalls(options.calls, show, interrupted.signal)));
-else if (failures.length === 0 && !interrupted.signal.aborted) await load();
+if (options.tasks > 0) failures.push(...(await soakTasks(options.tasks, options.taskKills, show, interrupted.signal)));
+else if (options.calls === 0 && failures.length === 0 && !interrupted.signal.aborted) await load();
 for (const failure of failures.slice(0, SHOWN)) console.error(failure);
 if (failures.length > SHOWN) console.error(`and ${failures.length - SHOWN} more`);
 console.log(failures.length === 0 ? "nothing lost, nothing doubled, nothing hung" : `${failures.length} failures`);

@@ -11,3 +11,12 @@ export function work(counter) {
   while (performance.now() < until) Math.random();
   Atomics.add(new Int32Array(counter.buffer, counter.byteOffset, 1), 0, 1);
 }
+
+/** Works for so long, and notes when it began and ended. */
+export function burst({ times, task, taskMs }) {
+  const now = () => performance.timeOrigin + performance.now();
+  const began = now();
+  times[2 * task] = began;
+  while (now() - began < taskMs);
+  times[2 * task + 1] = now();
+}

@@ -15,6 +15,12 @@ test("thousands of calls are all answered, and leave the memory as it was", asyn
   expect(stdout).toContain("nothing lost, nothing doubled, nothing hung");
 });
 
+test("thousands of tasks on threads that are terminated are all accounted for", async () => {
+  const { stdout } = await soak("--tasks", "12000", "--task-kills", "24");
+  expect(stdout).toMatch(/^12000 tasks in .*, 24 terminations: /);
+  expect(stdout).toContain("nothing lost, nothing doubled, nothing hung");
+});
+
 test("a number that is none is refused", async () => {
   await expect(soak("--calls", "many")).rejects.toMatchObject({
     code: 2,

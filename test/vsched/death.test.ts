@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import vsched, { Failure, Policy, State, type VschedApi, Why } from "../../generated/vsched/vsched.js";
-import { attach, type Mapping, map } from "../../runtime/index.ts";
+import { attach, type Mapping, map, vvarOf } from "../../runtime/index.ts";
 
 async function system(): Promise<{ mapping: Mapping<VschedApi>; a: VschedApi; b: VschedApi }> {
   const mapping = (await map(vsched, { managed: true })) as Mapping<VschedApi>;
@@ -139,4 +139,55 @@ test("stealing takes half of the richest CPU's tasks, and none that must stay", 
     b.exit(0);
   }
   expect(a.pickNext()).toBe(stays);
+});
+
+test("a CPU whose task was ended from outside is free again", async () => {
+  const { mapping, a, b } = await system();
+  // It belongs to A, and runs on B.
+  const guest = a.spawn(0, 0, 0, 0b10, true);
+  expect(b.pickNext()).toBe(guest);
+  mapping.drop(2);
+  const next = b.spawn(0, 0);
+  expect(b.exit(0)).toBe(Failure.State);
+  expect(b.current()).toBe(0);
+  expect(b.pickNext()).toBe(next);
+});
+
+test("a thief takes from another CPU when the richest has only tasks that have to stay", async () => {
+  const { mapping, a, b } = await system();
+  for (let n = 0; n < 10; n++) a.spawn(0, 0, 0, 0b01);
+  const movable = [0, 1, 2].map(() => b.spawn(0, 0, 0, 0b110));
+  const c = attach(vsched, mapping.handle, { pid: 4 });
+  c.startCpu();
+  expect(c.steal()).toBe(2);
+  expect(movable).toContain(c.pickNext());
+});
+
+test("a CPU that was given back has no tasks that a thief could look for", async () => {
+  const { mapping, a, b } = await system();
+  for (let n = 0; n < 30; n++) a.spawn(0, 0);
+  expect(b.stopCpu()).toBe(0);
+  expect(a.loadOf(0)).toBe(30);
+  for (let n = 0; n < 20; n++) {
+    a.pickNext();
+    a.exit(0);
+  }
+  const c = attach(vsched, mapping.handle, { pid: 4 });
+  c.startCpu();
+  expect(c.steal()).toBe(5);
+});
+
+test("a CPU that sleeps is called when a task that it could run gives way to one that it could not", async () => {
+  const { a, b } = await system();
+  const bell = new Int32Array(vvarOf(b), b.bellAddress(), 1);
+  const free = a.spawn(0, 0);
+  expect(a.pickNext()).toBe(free);
+  const stays = a.spawn(0, 0, 0, 0b01);
+  const seen = b.prepareIdle();
+  expect(b.hasWork()).toBe(false);
+  expect(a.yieldNow()).toBe(true);
+  expect(a.pickNext()).toBe(stays);
+  expect(Atomics.load(bell, 0)).not.toBe(seen);
+  expect(b.hasWork()).toBe(true);
+  expect(b.pickNext()).toBe(free);
 });

@@ -49,8 +49,8 @@ export class Machine {
     return machine;
   }
 
-  spawn(program: Program, priority = 0, from: VschedApi = this.cpus[0]!): number {
-    const id = from.spawn(1, this.#programs.push(program) - 1, priority);
+  spawn(program: Program, priority = 0, from: VschedApi = this.cpus[0]!, affinity = 0xffffffff): number {
+    const id = from.spawn(1, this.#programs.push(program) - 1, priority, affinity);
     if (id < 0) throw new Error(`spawn: ${id}`);
     return id;
   }

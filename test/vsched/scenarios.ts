@@ -32,7 +32,7 @@ const SECOND = FIRST + 1;
 const QUEUE = FIRST;
 const OTHER_QUEUE = FIRST + 1;
 
-const READY = 2;
+const [READY, EXITED] = [2, 6];
 
 const ends: Role = function* (t) {
   yield* t.call("exit", 7);
@@ -64,6 +64,11 @@ const takes = (take: (t: Context) => Steps<number>, use: (t: Context) => Steps<n
     yield* use(t);
     yield* t.call("exit", 0);
   };
+
+const locks = takes(
+  (t) => t.call("lock", QUEUE),
+  (t) => t.call("unlock", QUEUE),
+);
 
 /** Becomes a CPU, after a task has been started, spawns tasks with these entries, and runs what it gets. */
 function cpu(
@@ -113,8 +118,16 @@ const allEnd = (spawns: Readonly<Record<string, number>>) =>
     const cpus = state.vvar["cpus"] as readonly { readonly live: number }[];
     // A ready task without any CPU waits for the next that starts.
     const nobody = cpus.every(({ live }) => live === 0);
-    return spawned && reaped && states(state).every((each) => each === 0 || each === 6 || (nobody && each === READY));
+    return (
+      spawned && reaped && states(state).every((each) => each === 0 || each === EXITED || (nobody && each === READY))
+    );
   });
+
+/** The same, but a task waits for ever when the only one who would have woken it has died. */
+const allEndUnless = (waker: string, spawns: Readonly<Record<string, number>>) => {
+  const { holds } = allEnd(spawns);
+  return goal("every task ends, or its waker has died", (state) => holds(state) || dead(state, waker));
+};
 
 /** Nobody picks a task more often than it became ready. */
 const picksAreEarned = (wakers: readonly string[]) => (state: CheckState) => {
@@ -254,24 +267,8 @@ export const scenarios: readonly Scenario[] = [
         yield* t.call("createMutex");
       },
       threads: {
-        a: cpu(
-          [
-            takes(
-              (t) => t.call("lock", QUEUE),
-              (t) => t.call("unlock", QUEUE),
-            ),
-          ],
-          [0],
-        ),
-        b: cpu(
-          [
-            takes(
-              (t) => t.call("lock", QUEUE),
-              (t) => t.call("unlock", QUEUE),
-            ),
-          ],
-          [0],
-        ),
+        a: cpu([locks], [0]),
+        b: cpu([locks], [0]),
       },
       safety: (state) => {
         const locked = state.calls("lock").filter(({ result }) => Number(result) < 2).length;
@@ -291,26 +288,8 @@ export const scenarios: readonly Scenario[] = [
         yield* t.call("createMutex");
       },
       threads: {
-        a: cpu(
-          [
-            takes(
-              (t) => t.call("lock", QUEUE),
-              (t) => t.call("unlock", QUEUE),
-            ),
-          ],
-          [0],
-        ),
-        b: cpu(
-          [
-            takes(
-              (t) => t.call("lock", QUEUE),
-              (t) => t.call("unlock", QUEUE),
-            ),
-          ],
-          [0],
-          undefined,
-          FIRST,
-        ),
+        a: cpu([locks], [0]),
+        b: cpu([locks], [0], undefined, FIRST),
       },
       kills: { max: 1, threads: ["a"] },
       goals: [allEnd({ a: 1 })],
@@ -356,6 +335,219 @@ export const scenarios: readonly Scenario[] = [
         }),
       },
       goals: [allEnd({ cpu: 2 })],
+    },
+  },
+  {
+    title: "a CPU that goes to sleep while a task becomes ready where it would have to wait",
+    tasks: 3,
+    spec: {
+      threads: {
+        // Keeps its CPU until the other one has run what it spawned.
+        busy: thread(function* (t) {
+          yield* t.call("startCpu");
+          yield* t.call("spawn", 1, 0, 0, 0b01);
+          yield* t.until("pickNext", [], (picked) => picked !== 0);
+          const spawned = yield* t.call("spawn", 1, 0);
+          yield* t.until("stateOfTask", [spawned], (state) => state === EXITED);
+          yield* t.call("exit", 0);
+        }),
+        sleepy: thread(function* (t) {
+          yield* t.until("stateOfTask", [FIRST], (state) => state >= READY);
+          yield* t.call("startCpu");
+          yield* t.call("spawn", 1, 0, 0, 0b10);
+          yield* t.until("pickNext", [], (picked) => picked !== 0);
+          yield* t.call("exit", 0);
+          yield* t.call("park");
+          yield* t.until("hasWork", [], (work) => work);
+          yield* t.until("pickNext", [], (picked) => picked !== 0);
+          yield* t.call("exit", 0);
+        }),
+      },
+    },
+  },
+  {
+    title: "a task that is moved to another CPU while the first one picks it",
+    spec: {
+      threads: {
+        a: cpu([ends], [0]),
+        b: cpu([ends], [], undefined, FIRST),
+        mover: { ...thread((t) => t.call("migrate", FIRST, 1)), daemon: true },
+      },
+      safety: picksAreEarned([]),
+      goals: [allEnd({ a: 1 })],
+    },
+  },
+  {
+    title: "a task that is moved to another CPU, and any of the three dies",
+    large: true,
+    spec: {
+      threads: {
+        a: cpu([ends], [0]),
+        b: cpu([ends], [], undefined, FIRST),
+        mover: { ...thread((t) => t.call("migrate", FIRST, 1)), daemon: true },
+      },
+      kills: oneDies,
+      goals: [allEnd({ a: 1 })],
+    },
+  },
+  {
+    title: "a wake-up against a waker, or a CPU, that dies in the middle of it",
+    spec: {
+      threads: {
+        cpu: cpu([waits((t) => t.call("prepareWait"))], [0]),
+        waker: { ...thread((t) => t.until("unblock", [FIRST], (woken) => woken === 1)), daemon: true },
+      },
+      kills: oneDies,
+      goals: [allEndUnless("waker", { cpu: 1 })],
+    },
+  },
+  {
+    title: "a notification by one who dies in the middle of it, or gives up",
+    spec: {
+      *setup(t) {
+        yield* t.call("createQueue");
+      },
+      threads: {
+        cpu: cpu([waits((t) => t.call("waitOn", QUEUE))], [0]),
+        first: { ...thread((t) => t.call("notifyOne", QUEUE)), daemon: true },
+        second: { ...thread((t) => t.until("notifyOne", [QUEUE], (woken) => woken === 1)), daemon: true },
+      },
+      kills: { max: 1, threads: ["first"], reaper: 1 },
+      goals: [allEnd({ cpu: 1 })],
+    },
+  },
+  {
+    title: "a waiter that is moved to another queue by one who dies in the middle of it",
+    large: true,
+    spec: {
+      *setup(t) {
+        yield* t.call("createQueue");
+        yield* t.call("createQueue");
+      },
+      threads: {
+        cpu: cpu([waits((t) => t.call("waitOn", QUEUE))], [0]),
+        mover: { ...thread((t) => t.call("requeue", QUEUE, OTHER_QUEUE, 1)), daemon: true },
+        other: { ...thread((t) => t.until("notifyAll", [OTHER_QUEUE], (woken) => woken === 1)), daemon: true },
+        last: { ...thread((t) => t.until("notifyAll", [QUEUE], (woken) => woken === 1)), daemon: true },
+      },
+      kills: { max: 1, threads: ["mover"], reaper: 1 },
+      goals: [allEnd({ cpu: 1 })],
+    },
+  },
+  {
+    title: "a queue that is closed against one who begins to wait on it",
+    spec: {
+      *setup(t) {
+        yield* t.call("createQueue", true);
+      },
+      threads: {
+        cpu: cpu([waits((t) => t.call("waitOn", QUEUE))], [0]),
+        closer: { ...thread((t) => t.call("closeQueue", QUEUE)), daemon: true },
+      },
+      goals: [allEnd({ cpu: 1 })],
+    },
+  },
+  {
+    title: "a task that is cancelled before, while or after it begins to wait, and its CPU or the other dies",
+    spec: {
+      threads: {
+        cpu: cpu([waits((t) => t.call("prepareWait"))], [0]),
+        canceller: { ...thread((t) => t.until("cancel", [FIRST], (outcome) => outcome >= 0)), daemon: true },
+      },
+      kills: oneDies,
+      goals: [allEndUnless("canceller", { cpu: 1 })],
+    },
+  },
+  {
+    title: "a deadline that passes while its waiter is notified",
+    spec: {
+      *setup(t) {
+        yield* t.call("createQueue");
+      },
+      threads: {
+        cpu: cpu([waits((t) => t.call("waitOn", QUEUE, 5))], [0]),
+        notifier: { ...thread((t) => t.call("notifyOne", QUEUE)), daemon: true },
+        other: {
+          daemon: true,
+          *run(t) {
+            yield* t.call("setNow", 5000);
+            yield* t.until("expire", [true], (woken) => woken > 0);
+          },
+        },
+      },
+      safety: picksAreEarned(["notifyOne", "expire"]),
+      goals: [allEnd({ cpu: 1 })],
+    },
+  },
+  {
+    title: "a sleeper of a busy CPU, and any of the two dies, the reaper too",
+    spec: {
+      threads: {
+        a: cpu([waits((t) => t.call("prepareWait", 5))], [0]),
+        other: {
+          daemon: true,
+          *run(t) {
+            yield* t.call("setNow", 5000);
+            yield* t.until("expire", [true], (woken) => woken > 0);
+          },
+        },
+      },
+      kills: oneDies,
+      goals: [allEndUnless("other", { a: 1 })],
+    },
+  },
+  {
+    title: "a CPU that is given back while another spawns for it",
+    tasks: 2,
+    spec: {
+      threads: {
+        a: cpu([ends], [0]),
+        leaving: {
+          ...thread(function* (t) {
+            yield* t.until("stateOfTask", [FIRST], (state) => state >= READY);
+            yield* t.call("startCpu");
+            yield* t.until("stopCpu", [], (outcome) => outcome === 0);
+          }),
+          daemon: true,
+        },
+        spawner: {
+          ...thread(function* (t) {
+            yield* t.until("stateOfTask", [FIRST], (state) => state >= READY);
+            yield* t.call("spawn", 1, 0);
+          }),
+          daemon: true,
+        },
+      },
+      goals: [allEnd({ a: 1, spawner: 1 })],
+    },
+  },
+  {
+    title: "a join against the exit, and any of the CPUs or the reaper dies",
+    large: true,
+    tasks: 2,
+    spec: {
+      threads: {
+        a: cpu([ends, waits((t) => t.call("join", FIRST))], [0, 1]),
+        b: cpu([ends, waits((t) => t.call("join", FIRST))], [], undefined, SECOND),
+      },
+      kills: oneDies,
+      goals: [allEnd({ a: 2 })],
+    },
+  },
+  {
+    title: "a mutex whose holder or waiter dies, the reaper too",
+    large: true,
+    tasks: 2,
+    spec: {
+      *setup(t) {
+        yield* t.call("createMutex", true);
+      },
+      threads: {
+        a: cpu([locks], [0]),
+        b: cpu([locks], [0], undefined, FIRST),
+      },
+      kills: oneDies,
+      goals: [allEnd({ a: 1, b: 1 })],
     },
   },
 ];

@@ -90,6 +90,7 @@ export function stopCpu(): i32 {
   // SYNC cpu-gone: taken out first, evacuated second; pairs with `cpu-gone` in announce().
   own.live.store(0);
   cpu.evacuate();
+  own.load.store(0);
   timers.lowerOrphanDeadline(own.nextDeadline.exchange(NEVER));
   own.pid.store(0);
   cpu.forgetCpu();
@@ -131,7 +132,7 @@ export function steal(): u32 {
 
 /** The running task, 0 when none runs. */
 export function current(): u32 {
-  return cpu.me == cpu.NONE ? 0 : cpuAt(cpu.me).current.load();
+  return cpu.runningId;
 }
 
 /** One tick of the clock. @returns should the running task give up its CPU? */
@@ -400,7 +401,7 @@ export function setPriority(id: u32, priority: i32): i32 {
   const after = find(id);
   if (after != 0 && stateOf(after) == State.Ready && whoOf(after) < CPUS) {
     cpu.setArrival(cpuAt(whoOf(after)), index);
-    cpu.ring(cpuAt(whoOf(after)));
+    cpu.ring(whoOf(after));
   }
   return 0;
 }

@@ -38,6 +38,8 @@ export let pid: u32 = 0;
 export let me: u32 = NONE;
 /** Index of the task that runs here, NONE when none does. */
 export let running: u32 = NONE;
+/** Its id, 0 when none does. */
+export let runningId: u32 = 0;
 /** Microseconds, as the host said last. */
 export let now: u64 = 0;
 /** Until when the running task has been charged. */
@@ -55,9 +57,20 @@ export function setPid(value: u32): void {
 export function setNow(us: f64): void {
   now = <u64>max<f64>(us, 0);
 }
-export function setRunning(index: u32): void {
-  running = index;
-  if (me != NONE) cpuAt(me).current.store(index == NONE ? 0 : idOf(index, wordAt(index).load()));
+/** Nothing runs here any more. */
+export function endRunning(): void {
+  running = NONE;
+  runningId = 0;
+  if (me != NONE) cpuAt(me).current.store(0);
+}
+/** The word of the running task. 0: none runs, or it was ended from outside; then this CPU is free. */
+export function runningWord(): u64 {
+  if (running == NONE) return 0;
+  const word = wordAt(running).load();
+  const state = stateOf(word);
+  if ((state == State.Running || state == State.Blocking) && whoOf(word) == me && idOf(running, word) == runningId) return word;
+  endRunning();
+  return 0;
 }
 
 export function isLive(cpu: Cpu): bool {
@@ -109,9 +122,13 @@ export function announce(index: u32, ready: u64): void {
       if (number == me) queue.insert(index, policy.keyOf(taskAt(index), word, number), taskAt(index).order.load(), stampOf(word));
       else setArrival(cpu, index);
       // Also this thread's own: its event loop may wait for the bell.
-      ring(cpu);
+      ring(number);
       // SYNC cpu-gone: made ready first, looked second; pairs with `cpu-gone` in stopCpu(), reap() and startCpu().
-      if (isLive(cpu)) return;
+      if (isLive(cpu)) {
+        if (shared.idle.load() != 0) ringIdle(index, number);
+        return;
+      }
+      cpu.load.sub(1);
     }
     const other = choose(taskAt(index).affinity.load(), number);
     if (other == NONE && number == NOWHERE) return;
@@ -128,10 +145,30 @@ export function setArrival(cpu: Cpu, index: u32): void {
 }
 
 /** Wakes a CPU that is parked or about to be. */
-export function ring(cpu: Cpu): void {
+export function ring(number: u32): void {
+  const cpu = cpuAt(number);
   // SYNC park: the work is there before we look who sleeps; pairs with `park` in hasWork() and waitHere().
   // Who comes next need not ring again. If we die here the reaper rings.
-  if (cpu.asleep.load() != Asleep.No && cpu.asleep.exchange(Asleep.No) != Asleep.No) ringAnyway(cpu);
+  if (cpu.asleep.load() == Asleep.No) return;
+  // Before the exchange: who is parked again meanwhile is rung by it.
+  shared.idle.and(~((<u32>1) << number));
+  const was = cpu.asleep.exchange(Asleep.No);
+  if (was == Asleep.No) return;
+  if (was == Asleep.Idle) event(TraceEvent.Unpark, number, 0);
+  ringAnyway(cpu);
+}
+
+/**
+ * A task became ready, perhaps where it has to wait, or where another one now has to: a CPU that went to sleep meanwhile, and could run that one, is
+ * to look again.
+ */
+function ringIdle(index: u32, chosen: u32): void {
+  const cpu = cpuAt(chosen);
+  const free = cpu.current.load() == 0;
+  if (free && cpu.load.load() <= 1) return;
+  const affinity = free && policy.reorders() ? ANYWHERE : taskAt(index).affinity.load();
+  const idle = shared.idle.load() & affinity & ~((<u32>1) << chosen);
+  if (idle != 0) ring(<u32>ctz(idle));
 }
 
 export function ringAnyway(cpu: Cpu): void {
@@ -230,7 +267,6 @@ export function startCpu(general: bool): i32 {
     let seen = shared.cpuLimit.load();
     while (seen <= number) seen = shared.cpuLimit.cas(seen, number + 1) ? number + 1 : shared.cpuLimit.load();
     me = number;
-    running = NONE;
     chargedUntil = now;
     // SYNC cpu-gone: live first, looked for what nobody has second; pairs with `cpu-gone` in announce().
     cpu.live.store(1);
@@ -282,12 +318,13 @@ function dispatch(cpu: Cpu, index: u32, word: u64, key: u64): void {
   const task = taskAt(index);
   policy.begin(task, cpu, me, key);
   running = index;
+  runningId = idOf(index, word);
   chargedUntil = now;
-  cpu.current.store(idOf(index, word));
+  cpu.current.store(runningId);
   cpu.switches.store(cpu.switches.load() + 1);
   cpu.since.store(now);
   task.switches.store(task.switches.load() + 1);
-  event(TraceEvent.Run, me, idOf(index, word));
+  event(TraceEvent.Run, me, runningId);
 }
 
 /** Charges the running task for the time since it was charged last. */
@@ -315,11 +352,10 @@ export function tick(): bool {
 
 /** The running task is ready again, and no longer runs. */
 export function giveUp(preempted: bool): bool {
-  if (running == NONE) return false;
+  const word = runningWord();
+  if (stateOf(word) != State.Running) return false;
   charge();
   const index = running;
-  const word = wordAt(index).load();
-  if (stateOf(word) != State.Running) return false;
   const task = taskAt(index);
   policy.requeue(task, preempted);
   let target = me;
@@ -329,7 +365,7 @@ export function giveUp(preempted: bool): bool {
   }
   const ready = makeReady(index, word, Why.None, target);
   if (ready == 0) return false;
-  setRunning(NONE);
+  endRunning();
   event(preempted ? TraceEvent.Preempt : TraceEvent.Yield, me, idOf(index, word));
   announce(index, ready);
   return true;
@@ -349,14 +385,22 @@ export function evacuate(): void {
   }
 }
 
-/** Takes half of the ready tasks of the CPU that has the most. @returns how many */
+/** Takes half of the ready tasks of the CPU that has the most; of the next one if all of those have to stay. @returns how many */
 export function steal(): u32 {
   if (me == NONE) return 0;
-  const victim = richest();
-  if (victim == NONE) return 0;
+  let tried: u32 = 0;
+  for (let victim = richest(tried); victim != NONE; victim = richest(tried)) {
+    const taken = takeFrom(victim);
+    if (taken != 0) return taken;
+    tried |= (<u32>1) << victim;
+  }
+  return 0;
+}
+
+function takeFrom(victim: u32): u32 {
   const cpu = cpuAt(me);
   const from = cpuAt(victim);
-  const wanted = (<u32>min(from.load.load(), <i32>TASKS) + 1) / 2;
+  const wanted = (<u32>min(max(from.load.load(), 0), <i32>TASKS) + 1) / 2;
   // From a place that moves, so that thieves do not meet at the same tasks.
   const start = (shared.cursor.load() + me * 61) % TASKS;
   let taken: u32 = 0;
@@ -382,13 +426,14 @@ export function steal(): u32 {
   return taken;
 }
 
-function richest(): u32 {
+/** @param tried - bit n: not CPU n */
+function richest(tried: u32): u32 {
   let best: u32 = NONE;
   let most: i32 = 0;
   const end = limit();
   for (let number: u32 = 0; number < end; number++) {
     // Tasks on a CPU that is not general are there because they have to.
-    if (number == me || cpuAt(number).general.load() == 0) continue;
+    if (number == me || !isLive(cpuAt(number)) || ((tried >> number) & 1) != 0 || cpuAt(number).general.load() == 0) continue;
     const load = cpuAt(number).load.load();
     if (load > most) {
       most = load;
@@ -420,6 +465,8 @@ export function migrate(id: u32, target: u32): i32 {
 export function prepareIdle(): u32 {
   const cpu = cpuAt(me);
   const seen = cpu.bell.load();
+  event(TraceEvent.Park, me, 0);
+  if (cpu.general.load() != 0) shared.idle.or((<u32>1) << me);
   cpu.asleep.store(Asleep.Idle);
   return seen;
 }
@@ -428,18 +475,20 @@ export function prepareIdle(): u32 {
 export function hasWork(): bool {
   const cpu = cpuAt(me);
   // SYNC park: asleep first, looked second; pairs with `park` in ring().
-  return hasArrivals(cpu) || firstReady() != TASKS || steal() != 0;
+  if (hasArrivals(cpu) || firstReady() != TASKS) return true;
+  // Others than general ones are sent what they may run.
+  return cpu.general.load() != 0 && steal() != 0;
 }
 
 export function endIdle(): void {
   const cpu = cpuAt(me);
-  if (cpu.asleep.load() != Asleep.No) cpu.asleep.store(Asleep.No);
+  if (shared.idle.load() & ((<u32>1) << me)) shared.idle.and(~((<u32>1) << me));
+  if (cpu.asleep.load() != Asleep.No && cpu.asleep.exchange(Asleep.No) == Asleep.Idle) event(TraceEvent.Unpark, me, 0);
 }
 
 /** Forgets that this process is a CPU; `reap.ts` has moved its tasks. */
 export function forgetCpu(): void {
   me = NONE;
-  running = NONE;
   queue.clear();
   clear(TIMERS);
 }

@@ -29,6 +29,7 @@
  *   they are wishes. `order`: whoever is about to make it Ready; two who race leave one of two valid orders.
  * - run queues and timers are private to the process whose CPU it is (`run-queue.ts`, `timers.ts`).
  * - `arrivals`, `summary`: anybody sets bits, the CPU's own process takes them.
+ * - `idle`: the CPU's own process sets its bit, whoever rings it clears it.
  * - `load`: a hint, anybody; 0 is set by the CPU's process when it finds nothing.
  *
  * Progress: no operation waits for another process. Loops are bounded by the table, or repeat only when another process made progress.
@@ -266,6 +267,8 @@ export enum QueueKind {
   @align(64) cursor: Atomic<u32>;
   /** Place of the next that becomes ready. */
   @align(64) nextOrder: Atomic<u64>;
+  /** Bit n: general CPU n sleeps for want of work, or is about to. May be 0 for one that sleeps while somebody is about to ring it. */
+  @align(64) idle: Atomic<u32>;
   @align(64) nextQueue: Atomic<u32>;
   nextTrace: Atomic<u32>;
   @len(CPUS) cpus: FixedArray<Cpu>;

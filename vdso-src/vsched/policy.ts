@@ -84,6 +84,12 @@ export function charge(task: Task, cpu: Cpu, number: u32, elapsed: u64, waiting:
   if (least > cpu.minVruntime.load()) cpu.minVruntime.store(least);
 }
 
+/** May a task that becomes ready go before one that was ready already? */
+export function reorders(): bool {
+  const policy = shared.policy.load();
+  return policy == Policy.Cfs || policy == Policy.Priority;
+}
+
 /** Has the running task run long enough? `waiting`: are others ready here, the first with this key? */
 export function isOver(task: Task, number: u32, waiting: bool, key: u64): bool {
   const policy = shared.policy.load();

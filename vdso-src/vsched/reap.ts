@@ -23,7 +23,10 @@ export function reap(pid: u32): void {
   repairIndexes();
   for (let number: u32 = 0; number < CPUS; number++) {
     const cpu = cpuAt(number);
-    if (cpu.pid.load() == pid) cpu.pid.store(0);
+    if (cpu.pid.load() == pid) {
+      shared.idle.and(~((<u32>1) << number));
+      cpu.pid.store(0);
+    }
     else if (isLive(cpu)) ringAnyway(cpu);
   }
 }

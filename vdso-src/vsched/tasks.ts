@@ -1,5 +1,5 @@
 /** The life of a task: create, start, exit, release, cancel, join. */
-import { announce, ANYWHERE, charge, choose, me, NONE, NOWHERE, pid, ring, running, setArrival, setRunning } from "./cpu";
+import { announce, ANYWHERE, charge, choose, endRunning, me, NONE, NOWHERE, pid, ring, running, runningWord, setArrival } from "./cpu";
 import { cpuAt, CPUS, Failure, shared, State, TASKS, taskAt, Why, wordAt } from "./layout";
 import * as policy from "./policy";
 import { recoverMutexes } from "./sync";
@@ -81,14 +81,13 @@ export function bind(): i32 {
 
 /** Ends the running task. */
 export function exit(code: i32): i32 {
-  if (running == NONE) return Failure.State;
+  const word = runningWord();
+  if (stateOf(word) != State.Running) return Failure.State;
   charge();
   const index = running;
-  const word = wordAt(index).load();
-  if (stateOf(word) != State.Running) return Failure.State;
   put<i32>(taskAt(index).exitCode, code);
   const ended = end(index, word, Why.None);
-  setRunning(NONE);
+  endRunning();
   if (ended == 0) return Failure.State;
   buried(index, ended);
   return 0;
@@ -112,7 +111,7 @@ export function tell(index: u32): void {
   const wants = taskAt(index).tell.load();
   if (wants == 0 || wants > CPUS) return;
   setArrival(cpuAt(wants - 1), index);
-  ring(cpuAt(wants - 1));
+  ring(wants - 1);
 }
 
 /** Nobody wants the task's result any more: its slot is free once it has ended. */

@@ -82,13 +82,14 @@ export function lowerOrphanDeadline(deadline: u64): void {
   }
 }
 
-/** When some timer has to be served, by whomever. */
+/** When some timer has to be served, by whomever. This CPU's by its own heap: a wrong word in shared memory would keep it awake for ever. */
 export function nextDeadline(): u64 {
   let least = shared.orphanDeadline.load();
+  if (me != NONE && sizeOf(TIMERS) != 0) least = min(least, firstKey(TIMERS));
   const end = min(shared.cpuLimit.load(), CPUS);
   for (let number: u32 = 0; number < end; number++) {
     const next = cpuAt(number).nextDeadline.load();
-    if (next != NEVER) least = min(least, number == me ? next : next + GRACE_US);
+    if (number != me && next < NEVER - GRACE_US) least = min(least, next + GRACE_US);
   }
   return least;
 }

@@ -17,7 +17,9 @@ export enum TraceEvent {
   Exit,
   Steal,
   Migrate,
+  /** A CPU has nothing to do. */
   Park,
+  /** It is called, or wakes by itself. */
   Unpark,
 }
 

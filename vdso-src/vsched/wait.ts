@@ -13,7 +13,7 @@
  * What a death leaves: before the transition no notification, after it one, perhaps with a stale cell; a waiter whose cell was emptied
  * by one who died is found again because the reaper counts up cell 0 of everything that is waited for.
  */
-import { charge, me, NONE, running, setRunning } from "./cpu";
+import { charge, endRunning, me, NONE, running, runningWord } from "./cpu";
 import { Asleep, cpuAt, Failure, JOIN_CELLS, QUEUES, QueueKind, shared, State, TASKS, taskAt, WAIT_CELLS, WaitQueue, Why, wordAt } from "./layout";
 import { addTimer } from "./timers";
 import { event, TraceEvent } from "./trace";
@@ -106,10 +106,9 @@ export function clearCells(target: u64): void {
 
 /** The running task announces that it will wait. Then: look once more, and {@link letGoOfCpu} or {@link cancelWait}. */
 export function beginWait(target: u64, deadline: u64, heedless: bool = false): i32 {
-  if (running == NONE) return Failure.State;
-  const index = running;
-  const word = wordAt(index).load();
+  const word = runningWord();
   if (stateOf(word) != State.Running) return Failure.State;
+  const index = running;
   const task = taskAt(index);
   task.waitsFor.store(((<u64>stampOf(word)) << 34) | target);
   task.deadline.store(deadline);
@@ -130,7 +129,7 @@ export function cancelWait(): i32 {
   const target = targetOf(running);
   // Each round but the first: somebody ended the wait, or moved it, at that moment.
   for (let round: u32 = 0; round < TASKS + 8; round++) {
-    const word = wordAt(running).load();
+    const word = runningWord();
     if (stateOf(word) != State.Blocking) return Failure.State;
     if (takeBack(running, word) == 0) continue;
     if (whyOf(word) == Why.Notified && (target & KIND) == QUEUE) notifyOne(target);
@@ -150,7 +149,7 @@ export function letGoOfCpu(): i32 {
   const index = running;
   const task = taskAt(index);
   for (let round: u32 = 0; round < TASKS + 8; round++) {
-    const word = wordAt(index).load();
+    const word = runningWord();
     if (stateOf(word) != State.Blocking) return Failure.State;
     if (whyOf(word) != Why.None) {
       if (takeBack(index, word) != 0) return 1;
@@ -159,7 +158,7 @@ export function letGoOfCpu(): i32 {
       task.waits.store(waiting + 1);
       if (letGo(index, word) != 0) {
         event(TraceEvent.Block, me, idOf(index, word));
-        setRunning(NONE);
+        endRunning();
         return 0;
       }
       task.waits.store(waiting);
@@ -181,7 +180,7 @@ export function waitHere(limit: i64): i32 {
   own.asleep.store(Asleep.Occupied);
   let outcome: i32 = 0;
   for (let round: u32 = 0; round < TASKS + 8; round++) {
-    const word = wordAt(running).load();
+    const word = runningWord();
     if (stateOf(word) != State.Blocking) outcome = Failure.State;
     else if (whyOf(word) != Why.None) {
       // Somebody who moves it to another queue may be faster.

@@ -15,7 +15,7 @@ export function wake(index: u32, word: u64, why: Why, target: u32 = NONE): bool 
   if (stateOf(word) == State.Blocking) {
     // Its CPU looks at the reason before it lets go, so that nobody has to wait for it; only its thread may stand still meanwhile.
     if (endAnnounced(index, word, why) == 0) return false;
-    if (last < CPUS) ring(cpuAt(last));
+    if (last < CPUS) ring(last);
     return true;
   }
   const task = taskAt(index);

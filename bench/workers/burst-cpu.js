@@ -1,0 +1,33 @@
+// A CPU of the image, alone in its thread: runs tasks of a fixed length, and notes when each began and ended. The first one spawns them all.
+import { parentPort, workerData } from "node:worker_threads";
+
+const { url, index, handle, pid, tasks, taskMs, times, start } = workerData;
+const { attach } = await import(index);
+const { default: vsched } = await import(url);
+const api = attach(vsched, handle, { pid });
+api.startCpu();
+const now = () => performance.timeOrigin + performance.now();
+parentPort.postMessage("ready");
+
+const spawns = pid === 2;
+if (spawns) {
+  Atomics.wait(start, 0, 0);
+  times[2 * tasks] = now();
+  for (let n = 0; n < tasks; n++) api.spawn(1, n, 0, 0xffffffff, false, true);
+}
+// Until it is terminated.
+while (true) {
+  const id = api.pickNext() || (api.steal() > 0 ? api.pickNext() : 0);
+  if (id === 0) {
+    api.park();
+    continue;
+  }
+  const task = api.entryOf(id);
+  const began = now();
+  times[2 * task] = began;
+  while (now() - began < taskMs);
+  times[2 * task + 1] = now();
+  api.exit(0);
+  Atomics.add(start, 1, 1);
+  Atomics.notify(start, 1);
+}
