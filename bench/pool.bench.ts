@@ -1,16 +1,12 @@
 /** Pools: ours beside Piscina and tinypool, on one thread each. */
 
-import { MessageChannel, Worker } from "node:worker_threads";
-import { type Endpoint, wrap } from "comlink";
-import { Piscina } from "piscina";
 import { Tinypool } from "tinypool";
-import { type Group, median, type SeparateRow } from "./group.ts";
+import type { Group, SeparateRow } from "./group.ts";
 import { DIST } from "./package.ts";
+import { addTask, latency, type Run, rate, withComlink, withPiscina, work } from "./tasks.ts";
 
 type Sched = typeof import("../runtime/sched/index.ts");
 type Pool = Awaited<ReturnType<Sched["Pool"]["start"]>>;
-/** One call in another thread: `name` of the module with one value. */
-type Run = (name: string, value: unknown) => Promise<unknown>;
 
 interface Work {
   add(a: number, b: number): number;
@@ -18,11 +14,6 @@ interface Work {
   work(counter: Uint8Array): void;
 }
 
-const module = new URL("./workers/sched-work.js", import.meta.url);
-const IN_FLIGHT = 1000;
-const WARM_MS = 500;
-const MEASURED_MS = 1500;
-const SAMPLES = 300;
 const PASSED_MS = 1000;
 
 async function withOurs<T>(measure: (pool: Pool) => Promise<T>, spinUs?: number): Promise<T> {
@@ -31,59 +22,13 @@ async function withOurs<T>(measure: (pool: Pool) => Promise<T>, spinUs?: number)
   return await measure(pool);
 }
 
-async function withPiscina<T>(measure: (run: Run) => Promise<T>): Promise<T> {
-  const pool = new Piscina({ filename: module.href, minThreads: 1, maxThreads: 1 });
-  try {
-    return await measure((name, value) => pool.run(value, { name }));
-  } finally {
-    await pool.destroy();
-  }
-}
-
 async function withTinypool<T>(measure: (run: Run) => Promise<T>): Promise<T> {
-  const pool = new Tinypool({ filename: module.href, minThreads: 1, maxThreads: 1 });
+  const pool = new Tinypool({ filename: work.href, minThreads: 1, maxThreads: 1 });
   try {
     return await measure((name, value) => pool.run(value, { name }));
   } finally {
     await pool.destroy();
   }
-}
-
-async function withComlink<T>(measure: (add: (a: number, b: number) => Promise<number>) => Promise<T>): Promise<T> {
-  const { port1, port2 } = new MessageChannel();
-  const worker = new Worker(new URL("./workers/comlink-work.js", import.meta.url), {
-    workerData: port2,
-    transferList: [port2],
-  });
-  try {
-    const { add } = wrap<{ add(a: number, b: number): number }>(port1 as unknown as Endpoint);
-    return await measure((a, b) => add(a, b));
-  } finally {
-    await worker.terminate();
-  }
-}
-
-/** Thousands a second, in bursts. */
-async function rate(one: (i: number) => Promise<unknown>, inFlight = IN_FLIGHT): Promise<number> {
-  const burst = () => Promise.all(Array.from({ length: inFlight }, (_, i) => one(i)));
-  for (const until = performance.now() + WARM_MS; performance.now() < until; ) await burst();
-  const began = performance.now();
-  let done = 0;
-  for (; performance.now() - began < MEASURED_MS; done += inFlight) await burst();
-  return done / (performance.now() - began);
-}
-
-/** Microseconds, the median. `restMs`: so long nothing happens before each. */
-async function latency(one: (i: number) => Promise<unknown>, restMs = 0): Promise<number> {
-  for (let i = 0; i < 500; i++) await one(i);
-  const times: number[] = [];
-  for (let i = 0; i < SAMPLES; i++) {
-    if (restMs > 0) await new Promise((resolve) => setTimeout(resolve, restMs));
-    const began = performance.now();
-    await one(i);
-    times.push(performance.now() - began);
-  }
-  return median(times) * 1000;
 }
 
 /** Tasks of about a millisecond that are done in the second that `pass` lets go by. */
@@ -107,8 +52,7 @@ async function tasksDone(
 const blocked = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PASSED_MS);
 const free = () => new Promise((resolve) => setTimeout(resolve, PASSED_MS));
 
-const ours = (pool: Pool) => pool.module<Work>(module);
-const addTask = (run: Run) => (i: number) => run("addTask", { a: i, b: 1 });
+const ours = (pool: Pool) => pool.module<Work>(work);
 
 const shared = (): Uint8Array => new Uint8Array(new SharedArrayBuffer(4));
 const counting = (pass: () => unknown): Pick<SeparateRow, "ours" | "peers"> => ({

@@ -1,30 +1,24 @@
 /** Functions called in another thread, coroutines, native tasks and the image's own work, against what the platform and others offer. */
 
 import { once } from "node:events";
-import { MessageChannel, Worker } from "node:worker_threads";
-import { type Endpoint, wrap } from "comlink";
-import { Piscina } from "piscina";
+import { Worker } from "node:worker_threads";
 import type { PollersApi } from "../generated/pollers/pollers.js";
 import vsched, { Policy } from "../generated/vsched/vsched.js";
 import type { VdsoLibrary } from "../runtime/image/library.ts";
-import { type Group, median, nanosecondsEach } from "./group.ts";
+import { type Group, median, nanosecondsEach, type SeparateRow } from "./group.ts";
 import { DIST, loadPackage } from "./package.ts";
+import { type Add, addTask, latency, rate, withComlink, withPiscina, work } from "./tasks.ts";
 
-type Add = (a: number, b: number) => Promise<number>;
 type Scheduler = Awaited<ReturnType<Sched["Scheduler"]["start"]>>;
 type Sched = typeof import("../runtime/sched/index.ts");
 type Kernel = Awaited<ReturnType<Awaited<ReturnType<typeof loadPackage>>["Kernel"]["boot"]>>;
 
-const IN_FLIGHT = 1000;
-const ROUNDS = 20;
-const SAMPLES = 2000;
 const POLLED = 100;
 const POLLS_EACH = 100_000;
 /** A burst: so many tasks of so many milliseconds, on two CPUs. */
 const BURST = { tasks: 10_000, taskMs: 0.1, cpus: 2, windowMs: 5, use: 0.95 };
 const TICKS = 10_000;
 
-const work = new URL("./workers/sched-work.js", import.meta.url);
 const pollers = new URL("../generated/pollers/pollers.js", import.meta.url);
 const loadPollers = () => import(pollers.href) as Promise<{ default: VdsoLibrary<PollersApi> }>;
 const loadSched = () => import(new URL("runtime/sched/index.js", DIST).href) as Promise<Sched>;
@@ -36,26 +30,6 @@ async function withScheduler<T>(measure: (scheduler: Scheduler, kernel: Kernel) 
   await using kernel = await Kernel.boot({ vdsos: [vsched, library] });
   await using scheduler = await Scheduler.start(kernel, { cpus: 1 });
   return await measure(scheduler, kernel);
-}
-
-async function withPiscina<T>(measure: (add: Add) => Promise<T>): Promise<T> {
-  const pool = new Piscina({ filename: work.href, minThreads: 1, maxThreads: 1 });
-  try {
-    return await measure((a, b) => pool.run({ a, b }, { name: "addTask" }));
-  } finally {
-    await pool.destroy();
-  }
-}
-
-async function withComlink<T>(measure: (add: Add) => Promise<T>): Promise<T> {
-  const { port1, port2 } = new MessageChannel();
-  const options = { workerData: port2, transferList: [port2] };
-  const worker = new Worker(new URL("./workers/comlink-work.js", import.meta.url), options);
-  try {
-    return await measure(wrap<{ add: Add }>(port1 as unknown as Endpoint).add as unknown as Add);
-  } finally {
-    await worker.terminate();
-  }
 }
 
 async function withMessages<T>(measure: (add: Add) => Promise<T>): Promise<T> {
@@ -77,27 +51,6 @@ async function withMessages<T>(measure: (add: Add) => Promise<T>): Promise<T> {
   } finally {
     await worker.terminate();
   }
-}
-
-/** Thousands a second. */
-async function throughput(add: Add): Promise<number> {
-  const burst = () => Promise.all(Array.from({ length: IN_FLIGHT }, (_, i) => add(i, 1)));
-  for (let round = 0; round < 5; round++) await burst();
-  const began = performance.now();
-  for (let round = 0; round < ROUNDS; round++) await burst();
-  return (ROUNDS * IN_FLIGHT) / (performance.now() - began);
-}
-
-/** Microseconds. */
-async function roundTrip(add: Add): Promise<number> {
-  for (let i = 0; i < 200; i++) await add(i, 1);
-  const times: number[] = [];
-  for (let i = 0; i < SAMPLES; i++) {
-    const began = performance.now();
-    await add(i, 1);
-    times.push(performance.now() - began);
-  }
-  return median(times) * 1000;
 }
 
 /** Begin and end of each task of the burst, then when it was spawned; milliseconds. */
@@ -122,25 +75,21 @@ async function burstOfOurs(): Promise<Float64Array> {
   await new Promise((resolve) => setTimeout(resolve, 100));
   Atomics.store(start, 0, 1);
   Atomics.notify(start, 0);
-  for (let done = start[1]!; done < tasks; done = Atomics.load(start, 1)) await Atomics.waitAsync(start, 1, done).value;
+  // Asleep until all are done: two CPUs are what there is.
+  await once(workers[0]!, "message");
   await Promise.all(workers.map((worker) => worker.terminate()));
   return times;
 }
 
-async function burstOfPiscina(): Promise<Float64Array> {
-  const pool = new Piscina({ filename: work.href, minThreads: BURST.cpus, maxThreads: BURST.cpus });
-  const { tasks, taskMs } = BURST;
-  const run = (times: Float64Array) =>
-    Promise.all(Array.from({ length: tasks }, (_, task) => pool.run({ times, task, taskMs }, { name: "burst" })));
-  try {
-    await Promise.all(Array.from({ length: 200 }, () => pool.run({ a: 1, b: 2 }, { name: "addTask" })));
+function burstOfPiscina(): Promise<Float64Array> {
+  const { tasks, taskMs, cpus } = BURST;
+  return withPiscina(async (run) => {
+    await Promise.all(Array.from({ length: 200 }, (_, i) => addTask(run)(i)));
     const times = burstTimes();
     times[2 * tasks] = performance.timeOrigin + performance.now();
-    await run(times);
+    await Promise.all(Array.from({ length: tasks }, (_, task) => run("burst", { times, task, taskMs })));
     return times;
-  } finally {
-    await pool.destroy();
-  }
+  }, cpus);
 }
 
 /** Milliseconds from the burst's spawn until its CPUs are in use for {@link BURST.use} of the time from there on; all of its time if they never are. */
@@ -184,47 +133,41 @@ async function shareError(nices: readonly number[], weights: readonly number[]):
   return Math.max(...ids.map((id, n) => 100 * Math.abs(ran.get(id)! / TICKS / (weights[n]! / total) - 1)));
 }
 
-const calling = (measure: (add: Add) => Promise<number>) => (): Promise<number> =>
-  withScheduler((scheduler) => measure(scheduler.module<{ add(a: number, b: number): number }>(work).add));
+const adding = (
+  measure: (one: (i: number) => Promise<unknown>) => Promise<number>,
+): Pick<SeparateRow, "ours" | "peers"> => ({
+  ours: () =>
+    withScheduler((scheduler) => {
+      const { add } = scheduler.module<{ add(a: number, b: number): number }>(work);
+      return measure((i) => add(i, 1));
+    }),
+  peers: {
+    Piscina: () => withPiscina((run) => measure(addTask(run))),
+    Comlink: () => withComlink((add) => measure((i) => add(i, 1))),
+    postMessage: () => withMessages((add) => measure((i) => add(i, 1))),
+  },
+});
 
 const group: Group = [
   {
     name: "tasks with results, 1000 in flight",
     unit: "k/s",
     better: "higher",
-    ours: calling(throughput),
-    peers: {
-      Piscina: () => withPiscina(throughput),
-      Comlink: () => withComlink(throughput),
-      postMessage: () => withMessages(throughput),
-    },
+    ...adding(rate),
   },
   {
     name: "one task and its result",
     unit: "us",
     better: "lower",
-    ours: calling(roundTrip),
-    peers: {
-      Piscina: () => withPiscina(roundTrip),
-      Comlink: () => withComlink(roundTrip),
-      postMessage: () => withMessages(roundTrip),
-    },
+    ...adding(latency),
   },
   {
     name: "async functions as coroutines, spawned, run, joined",
     unit: "k/s",
     better: "higher",
-    ours: () =>
-      withScheduler(async (scheduler) => {
-        const burst = () =>
-          Promise.all(Array.from({ length: IN_FLIGHT }, (_, i) => scheduler.spawn(async () => i).result));
-        for (let round = 0; round < 20; round++) await burst();
-        const began = performance.now();
-        for (let round = 0; round < 100; round++) await burst();
-        return (100 * IN_FLIGHT) / (performance.now() - began);
-      }),
+    ours: () => withScheduler((scheduler) => rate((i) => scheduler.spawn(async () => i).result)),
     // The same work in its threads.
-    peers: { Piscina: () => withPiscina(throughput) },
+    peers: { Piscina: () => withPiscina((run) => rate(addTask(run))) },
   },
   {
     name: "polls of native tasks on one CPU",

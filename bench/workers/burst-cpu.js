@@ -15,11 +15,10 @@ if (spawns) {
   times[2 * tasks] = now();
   for (let n = 0; n < tasks; n++) api.spawn(1, n, 0, 0xffffffff, false, true);
 }
-// Until it is terminated.
-while (true) {
+while (Atomics.load(start, 0) < 2) {
   const id = api.pickNext() || (api.steal() > 0 ? api.pickNext() : 0);
   if (id === 0) {
-    api.park();
+    api.park(1);
     continue;
   }
   const task = api.entryOf(id);
@@ -28,6 +27,6 @@ while (true) {
   while (now() - began < taskMs);
   times[2 * task + 1] = now();
   api.exit(0);
-  Atomics.add(start, 1, 1);
-  Atomics.notify(start, 1);
+  if (Atomics.add(start, 1, 1) === tasks - 1) Atomics.store(start, 0, 2);
 }
+parentPort.postMessage("done");
