@@ -74,7 +74,8 @@ export class Cpu implements CoroutineHost {
   /** Portable tasks of this thread that have not ended, wherever they run. */
   readonly #handles = new TaskTable<Outcome>();
   readonly #functions: (Callable | undefined)[] = [];
-  readonly #names = new Map<string, number>();
+  /** Numbers of functions, by module and name: to join the two for each task would cost more than the look. */
+  readonly #names = new Map<string, Map<string, number>>();
   /** The coroutine that runs, or will go on in a microtask; or the id of a task whose module is being loaded. */
   #running: Coroutine | number | undefined;
   /** Ends {@link Cpu.#work}; undefined while the loop does not run. */
@@ -225,16 +226,16 @@ export class Cpu implements CoroutineHost {
 
   /** A number for an exported function of a module. @throws VdsoError `ERR_VDSO_NAME` - too long, or too many. */
   entryFor(url: string, name: string): number {
+    const known = this.#names.get(url)?.get(name);
+    if (known !== undefined) return known;
     const text = `${url}#${name}`;
-    let number = this.#names.get(text);
-    if (number === undefined) {
-      number = this.api.nameNumber(text);
-      if (number < 0) {
-        const found = number === Failure.Full ? "that all are taken" : `${text.length} characters`;
-        throw new VdsoError("ERR_VDSO_NAME", `expected room for the name of ${text}, found ${found}`);
-      }
-      this.#names.set(text, number);
+    const number = this.api.nameNumber(text);
+    if (number < 0) {
+      const found = number === Failure.Full ? "that all are taken" : `${text.length} characters`;
+      throw new VdsoError("ERR_VDSO_NAME", `expected room for the name of ${text}, found ${found}`);
     }
+    const ofModule = this.#names.get(url) ?? new Map<string, number>();
+    this.#names.set(url, ofModule.set(name, number));
     return number;
   }
 

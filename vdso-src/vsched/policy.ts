@@ -114,6 +114,7 @@ export function requeue(task: Task, preempted: bool): void {
     task.order.store(--front);
     return;
   }
-  task.slice.store(shared.sliceTicks.load());
+  const ticks = shared.sliceTicks.load();
+  if (slice != ticks) task.slice.store(ticks);
   task.order.store(shared.nextOrder.add(1));
 }
