@@ -28,9 +28,10 @@ export function registerMailbox(policy: Policy, anyone: bool): u32 {
     const before = mailbox.gate.load();
     const setup = setupGate(before);
     mailbox.gate.store(setup);
+    const isFirst = before == FREE;
     // Words of 0 are those of a lane's first lap.
-    const fresh = before == FREE && START_TURN == 0;
-    if (!fresh && !(renew(mailbox, true) && renew(mailbox, false))) {
+    const fresh = isFirst && START_TURN == 0;
+    if (!fresh && !(renew(mailbox, true, isFirst) && renew(mailbox, false, isFirst))) {
       mailbox.gate.store(inPhase(setup, CLOSED));
       mailbox.registrar.store(0);
       continue;
@@ -62,9 +63,9 @@ export function endRegistration(mailbox: Mailbox, process: u32): void {
 }
 
 /** Moves a lane to a lap where nobody ever was, nor believes to be soon. @returns false when somebody still holds a slot */
-function renew(mailbox: Mailbox, urgent: bool): bool {
+function renew(mailbox: Mailbox, urgent: bool, isFirst: bool): bool {
   const length = lengthOf(urgent);
-  let last: u64 = START_TURN;
+  let last = wordTurn(slotAt(mailbox, 0, urgent).word.load());
   for (let index: u32 = 0; index < length; index++) {
     const word = slotAt(mailbox, index, urgent).word.load();
     const state = stateOf(word);
@@ -73,7 +74,7 @@ function renew(mailbox: Mailbox, urgent: bool): bool {
     if (<i64>((wordTurn(word) - last) << 19) > 0) last = wordTurn(word);
   }
   // Not the next one: a former user may expect a slot to come to that (see lane.ts).
-  const turn = last + 2;
+  const turn = isFirst ? START_TURN : last + 2;
   for (let index: u32 = 0; index < length; index++) {
     const word = slotAt(mailbox, index, urgent).word;
     const seen = word.load();
