@@ -172,6 +172,7 @@ class Check {
   private search(judge: Judge, maxStates: number): { seen: Exploration; reduced: number } {
     if (!this.isReducible()) return { seen: explore(judge, { maxStates }), reduced: 0 };
     const reduction = new Reduction(judge.machine);
+    reduction.restart();
     let seen = explore(judge, { maxStates, reduction });
     while (seen.void && !judge.rules.usesVvar && reduction.mistaken) {
       reduction.restart();

@@ -171,14 +171,15 @@ class Explorer {
     const thread = threadOf(step);
     const before = cursor[thread]!;
     const shared = cursor[machine.shared]!;
-    if (!machine.take(cursor, step)) return;
+    const isAlone = this.alone >= 0 && actOf(step) === Act.step;
+    if (isAlone) this.options.reduction!.take(cursor, thread);
+    else if (!machine.take(cursor, step)) return;
     this.transitions++;
     this.walked.length = 0;
     this.walked.push(step);
     const showsMore = (): boolean => cursor[machine.shared] !== shared || this.shows(from, machine.changed);
     if (this.options.reduction) {
-      const { alone } = this;
-      this.options.reduction.follow(cursor, thread, before, alone >= 0 && actOf(step) === Act.step);
+      this.options.reduction.follow(cursor, thread, before, isAlone);
       if (!this.judgeStep(from, showsMore()) || !this.walkAlone(from)) {
         states.add(cursor);
         return;
@@ -221,10 +222,9 @@ class Explorer {
       const thread = reduction.alone(cursor);
       if (thread < 0 || machine.mayKill(cursor, 0, thread)) return true;
       const before = cursor[thread]!;
-      const step = choice(thread, Act.step, 0);
-      machine.take(cursor, step);
+      reduction.take(cursor, thread);
       this.transitions++;
-      walked.push(step);
+      walked.push(choice(thread, Act.step, 0));
       reduction.follow(cursor, thread, before, true);
       if (!this.judgeStep(from, false)) return false;
     }
@@ -267,7 +267,38 @@ class Explorer {
   }
 
   private fail(judgement: Judgement, state: number, walked: readonly number[] = []): void {
-    this.failure = { ...judgement, steps: [...this.pathTo(state), ...walked] };
+    const steps = [...this.pathTo(state), ...walked];
+    this.failure = { ...judgement, steps: judgement.kind === "history" ? this.beginningLate(steps) : steps };
+  }
+
+  /**
+   * The same schedule, with the accesses with which calls began for nobody moved behind what others did meanwhile: a schedule that is replayed begins
+   * each call with its first access.
+   */
+  private beginningLate(steps: readonly number[]): readonly number[] {
+    const { reduction } = this.options;
+    if (!reduction) return steps;
+    const { machine } = this.judge;
+    const history = machine.options.history!;
+    const vector = new Int32Array(this.width);
+    vector.set(machine.initial);
+    const held: number[][] = Array.from({ length: machine.count }, () => []);
+    const late: number[] = [];
+    for (const step of steps) {
+      const thread = threadOf(step);
+      const before = vector[thread]!;
+      const log = machine.threads.get(before, Field.log);
+      const isAlone = actOf(step) === Act.step && reduction.alone(vector) === thread;
+      if (isAlone) reduction.take(vector, thread);
+      else machine.take(vector, step);
+      reduction.follow(vector, thread, before, isAlone);
+      held[thread]!.push(step);
+      const isUnbegun = isAlone && !history.isOpen(vector[machine.history]!, thread);
+      if (isUnbegun && machine.threads.get(vector[thread]!, Field.log) === log) continue;
+      late.push(...held[thread]!);
+      held[thread] = [];
+    }
+    return late;
   }
 
   private pathTo(state: number): number[] {

@@ -63,7 +63,10 @@ export class Judge {
     for (let thread = 0; thread < machine.count; thread++) {
       if (machine.status(machine.initial, thread) === Status.failed) return this.stopOf(machine.initial, thread);
     }
-    return this.race(machine.initial, -1) ?? this.safety(machine.initial);
+    const judgement = this.race(machine.initial, -1) ?? this.safety(machine.initial);
+    // So that it is known from the first step on what goals look at.
+    for (const goal of this.goals) this.rules.holds(goal, machine.initial, 0);
+    return judgement;
   }
 
   /**

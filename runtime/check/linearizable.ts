@@ -55,8 +55,14 @@ interface Possibility {
   readonly effects: readonly (string | undefined)[];
 }
 
+function textOf({ model, effects }: Possibility): string {
+  return `${model} ${effects.map((effect) => effect ?? "-").join()}`;
+}
+
 interface Possibilities {
   readonly open: readonly OpenCall[];
+  /** Bit mask of the threads that have an open call. */
+  readonly owners: number;
   readonly all: readonly Possibility[];
   readonly next: Map<string, number>;
 }
@@ -92,7 +98,7 @@ export class History {
   }
 
   isOpen(history: number, thread: number): boolean {
-    return this.sets[history]!.open.some((call) => call.owner === thread);
+    return (this.sets[history]!.owners & (1 << thread)) !== 0;
   }
 
   invoke(history: number, thread: number, fn: string, args: readonly unknown[]): number {
@@ -152,23 +158,41 @@ export class History {
     const waiting = [...set.all];
     for (let possibility = waiting.pop(); possibility; possibility = waiting.pop()) {
       const { model, effects } = possibility;
-      const key = `${model} ${effects.map((effect) => effect ?? "-").join()}`;
+      const key = textOf(possibility);
       if (seen.has(key)) continue;
       seen.add(key);
       if (effects[call] !== undefined) {
         if (effects[call] === wanted) found.push({ model, effects: effects.toSpliced(call, 1) });
         continue;
       }
-      for (const [index, open] of set.open.entries()) {
-        if (effects[index] !== undefined) continue;
-        for (const effect of this.effectsOf(model, open)) {
-          if (index === call && effect.result !== wanted) continue;
-          const result = open.owner < 0 ? UNSEEN : effect.result;
-          waiting.push({ model: effect.model, effects: effects.with(index, result) });
-        }
-      }
+      waiting.push(...this.next(possibility, set.open));
     }
     return found;
+  }
+
+  /** What one open call more makes of a possibility. */
+  private next({ model, effects }: Possibility, open: readonly OpenCall[]): Possibility[] {
+    return open.flatMap((call, index) =>
+      effects[index] !== undefined
+        ? []
+        : this.effectsOf(model, call).map((effect) => ({
+            model: effect.model,
+            effects: effects.with(index, call.owner < 0 ? UNSEEN : effect.result),
+          })),
+    );
+  }
+
+  /** Texts of all that open calls can make of a possibility. */
+  private laterThan(first: Possibility, open: readonly OpenCall[]): ReadonlySet<string> {
+    const seen = new Set<string>();
+    const waiting = this.next(first, open);
+    for (let possibility = waiting.pop(); possibility; possibility = waiting.pop()) {
+      const text = textOf(possibility);
+      if (seen.has(text)) continue;
+      seen.add(text);
+      waiting.push(...this.next(possibility, open));
+    }
+    return seen;
   }
 
   /** Everything that a call may do to a state of the model. */
@@ -224,12 +248,19 @@ export class History {
     const sorted = new Map<string, Possibility>();
     for (const { model, effects } of all) {
       const reordered = order.map(({ index }) => effects[index]);
-      sorted.set(`${model} ${reordered.map((effect) => effect ?? "-").join()}`, { model, effects: reordered });
+      const possibility = { model, effects: reordered };
+      sorted.set(textOf(possibility), possibility);
+    }
+    const calls = order.map(({ index }) => open[index]!);
+    // What can still come of another one, by the effects of open calls, says nothing of its own. Effects only ever grow, so what remains is one set.
+    for (const possibility of [...sorted.values()]) {
+      for (const later of this.laterThan(possibility, calls)) sorted.delete(later);
     }
     const key = `${order.map((entry) => entry.key).join("; ")} | ${[...sorted.keys()].sort().join("; ")}`;
     let number = this.setNumbers.get(key);
     if (number === undefined) {
-      const set = { open: order.map(({ index }) => open[index]!), all: [...sorted.values()], next: new Map() };
+      const owners = calls.reduce((mask, { owner }) => (owner < 0 ? mask : mask | (1 << owner)), 0);
+      const set = { open: calls, owners, all: [...sorted.values()], next: new Map() };
       number = this.sets.push(set) - 1;
       this.setNumbers.set(key, number);
     }

@@ -72,6 +72,11 @@ export class Machine {
   failedThread = -1;
   /** Set when the last step made a history that the model cannot explain. */
   historyBroken = false;
+  /**
+   * Does the step that comes next leave a call unbegun that has not begun yet? Where nobody can tell when the step is made, a call that begins
+   * behind it has the fewer ways to take effect.
+   */
+  beginsLater = false;
   /** Thread whose answers nobody hears. */
   private unanswered = -1;
 
@@ -343,9 +348,9 @@ export class Machine {
     }
   }
 
-  /** At its first access, a call begins for everybody else. */
+  /** With an access, a call begins for everybody else. */
   private invoke(vector: Int32Array, thread: number, state: number): void {
-    if ((this.threads.get(state, Field.flags) & Flag.first) === 0) return;
+    if (this.beginsLater || this.options.history!.isOpen(vector[this.history]!, thread)) return;
     const step = this.threads.logs.step(this.threads.get(state, Field.step));
     const history = this.options.history!;
     if (history.covers(step.fn)) {

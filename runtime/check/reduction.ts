@@ -10,6 +10,9 @@
  *   synchronising access stays in the state, its block: a conflict of somebody else's next access with a block is a race, because the thread could
  *   have been kept before the access of its block. (Musuvathi, Qadeer: Iterative context bounding, PLDI 2007.)
  *
+ * Histories: where nobody can tell when a step is made, the call that it begins begins as late as it can, behind it, and the one that it ends ends as early
+ * as it can, with it. A history with shorter calls has fewer explanations: if it has one, so have those of the schedules that are left out.
+ *
  * Deaths: the thread's own are followed at each of its accesses. Those of the others lead to the same states a step later.
  * Cycles: an access that the block has already is not passed over, so that nobody is kept waiting for a thread that goes round.
  */
@@ -46,7 +49,9 @@ export class Reduction {
   /** How often one thread alone was followed. */
   passed = 0;
   /** Was a word shared that some step had taken for unshared? */
-  mistaken = false;
+  private wasShared = false;
+  /** Did rules look at logs and calls when the search began? */
+  private showedCalls = false;
 
   constructor(machine: Machine) {
     this.machine = machine;
@@ -62,7 +67,13 @@ export class Reduction {
   restart(): void {
     this.relied.fill(0);
     this.passed = 0;
-    this.mistaken = false;
+    this.wasShared = false;
+    this.showedCalls = this.machine.threads.showsCalls;
+  }
+
+  /** Did something that steps had relied on turn out not to be so? */
+  get mistaken(): boolean {
+    return this.wasShared || this.showedCalls !== this.machine.threads.showsCalls;
   }
 
   /** Takes note of the accesses of all thread states that are new. */
@@ -84,7 +95,7 @@ export class Reduction {
     for (let word = address >> 2; word << 2 < address + length; word++) {
       this.touching[word]! |= 1 << thread;
       if (writes) this.writing[word]! |= 1 << thread;
-      if (this.relied[word] === 1 && this.isShared(word)) this.mistaken = true;
+      if (this.relied[word] === 1 && this.isShared(word)) this.wasShared = true;
     }
   }
 
@@ -122,7 +133,7 @@ export class Reduction {
       const kind = items[base + Field.kind]!;
       if (kind === Kind.wait || kind === Kind.notify) continue;
       const flags = items[base + Field.flags]!;
-      if ((flags & Flag.pieces) !== 0 || (machine.history >= 0 && (flags & Flag.first) !== 0)) continue;
+      if ((flags & Flag.pieces) !== 0) continue;
       // A report of a death changes what the reaper is about to do.
       if (thread === machine.reaper && (vector[machine.kills]! & 0xff) < machine.options.maxKills) continue;
       const shared = this.sharesNext(state);
@@ -155,14 +166,21 @@ export class Reduction {
     return this.blocks[block]!.some((ahead) => ahead.site === site && ahead.address === address);
   }
 
+  /** Makes the step of a thread whose step alone is followed. */
+  take(vector: Int32Array, thread: number): void {
+    const { machine } = this;
+    machine.beginsLater = true;
+    machine.take(vector, choice(thread, Act.step, 0));
+    machine.beginsLater = false;
+  }
+
   /** Does the step leave everything as it was that rules look at? */
   private isUnseen(vector: Int32Array, thread: number): boolean {
     const { machine, scratch } = this;
     scratch.set(vector.subarray(0, machine.width));
     const before = machine.threads.observe(vector[thread]!);
-    machine.take(scratch, choice(thread, Act.step, 0));
+    this.take(scratch, thread);
     if (machine.changed !== 1 << thread || machine.failedThread >= 0 || machine.historyBroken) return false;
-    if (machine.history >= 0 && scratch[machine.history] !== vector[machine.history]) return false;
     return machine.threads.observe(scratch[thread]!) === before;
   }
 

@@ -102,7 +102,7 @@ export class Rules {
     const { users, reaper } = machine.options;
     const views: ThreadView[] = [];
     for (let thread = 0; thread < machine.count; thread++) {
-      views.push(machine.threads.view(machine.threads.observe(vector[base + thread]!)));
+      views.push(machine.threads.view(vector[base + thread]!));
     }
     const shared = vector[base + machine.shared]!;
     const threads = views.slice(0, users);

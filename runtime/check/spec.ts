@@ -81,6 +81,8 @@ export interface ThreadStep {
   readonly scalar?: Scalar;
   /** Repeat the call until this accepts its result. */
   readonly accept: ((result: never) => boolean) | undefined;
+  /** Is the result left out of the log? */
+  readonly forgets?: boolean;
 }
 
 type Fn = (...args: never[]) => unknown;
@@ -110,6 +112,15 @@ export interface ThreadContext<Api = AnyApi> {
     args: Arguments<Api, K>,
     accept: (result: Returned<Api, K>) => boolean,
   ): Generator<ThreadStep, Returned<Api, K>, unknown>;
+  /**
+   * The same, but the result goes to a {@link linearizable} model alone, neither into the log nor to the thread: threads that got different ones are in
+   * the same state then.
+   */
+  forget<K extends FunctionName<Api>>(
+    fn: K,
+    args: Arguments<Api, K>,
+    accept: (result: Returned<Api, K>) => boolean,
+  ): Generator<ThreadStep, void, unknown>;
   /** Reads a value of the vVAR from JavaScript, plainly: for images that hand out addresses of places to work in. */
   read(address: number, type: Scalar): Generator<ThreadStep, number | bigint | boolean, unknown>;
   /** Writes one; see {@link ThreadContext.read}. */

@@ -89,6 +89,7 @@ type Next =
       readonly fn: string;
       readonly args: readonly unknown[];
       readonly accept: ThreadStep["accept"];
+      readonly forgets: boolean;
     }
   /** An access by the thread's own JavaScript. */
   | {
@@ -137,8 +138,11 @@ export class ThreadStates {
   private readonly next = new Map<number, Next>();
   private readonly vector = new Int32Array(FIELDS);
   private readonly observed = new VectorSet(4);
-  private readonly observation = new IntList();
+  /** What a state shows, as a number: with its log and call, and without. */
+  private readonly observations = [new IntList(), new IntList()] as const;
   private readonly views: ThreadView[] = [];
+  /** Has anybody looked at a view's log or call? Until then, states that differ in these alone look the same. */
+  showsCalls = false;
   /** Attempts that ended in the run that was last made. */
   attempts: readonly Attempt[] = [];
 
@@ -246,7 +250,7 @@ export class ThreadStates {
         return this.failed(thread, at, next.step, { kind: "endless", message });
       }
       if (!next.accept || (next.accept as (result: unknown) => boolean)(this.vm.result)) {
-        at = this.logs.append(at, next.step, result);
+        at = this.logs.append(at, next.step, next.forgets ? this.logs.value(undefined) : result);
         const following = this.nextOf(thread, at);
         if (following.kind === "access") return this.accessing(thread, at, following);
         if (following.kind !== "call") return this.rest(thread, at, following);
@@ -417,7 +421,14 @@ export class ThreadStates {
     const death = deaths[entries.length - deaths.length];
     if (!death) return { kind: "idle" };
     const args = [this.threads[this.logs.values[death.result] as number]!.pid];
-    return { kind: "call", step: this.logs.addStep("processDrop", args), fn: "processDrop", args, accept: undefined };
+    return {
+      kind: "call",
+      step: this.logs.addStep("processDrop", args),
+      fn: "processDrop",
+      args,
+      accept: undefined,
+      forgets: false,
+    };
   }
 
   private nextCall(thread: number, log: number): Next {
@@ -445,48 +456,61 @@ export class ThreadStates {
       return { kind: "threw", error };
     }
     if (given.done) return { kind: "finished" };
-    const { fn, args, accept, scalar } = given.value;
+    const { fn, args, accept, scalar, forgets = false } = given.value;
     if (scalar !== undefined) {
       const [address, , value] = args as readonly [number, Scalar, Raw | boolean | undefined];
       const raw = typeof value === "boolean" ? Number(value) : (value ?? 0);
       return { kind: "access", step: this.logs.addStep(fn, args), fn, scalar, address, value: raw };
     }
     if (!this.vm.hasExport(fn)) throw noExport(name, fn, this.vm.exportNames());
-    return { kind: "call", step: this.logs.addStep(fn, args), fn, args, accept };
+    return { kind: "call", step: this.logs.addStep(fn, args), fn, args, accept, forgets };
   }
 
-  /** What predicates can see of a state, as a number: thread, status, log and call. */
+  /** What predicates look at in a state, as a number: thread and status, and where any has asked for them, log and call. */
   observe(state: number): number {
-    while (this.observation.length <= state) this.observation.push(-1);
-    let id = this.observation.items[state]!;
+    return this.observation(state, this.showsCalls);
+  }
+
+  private observation(state: number, calls: boolean): number {
+    const list = this.observations[calls ? 0 : 1];
+    while (list.length <= state) list.push(-1);
+    let id = list.items[state]!;
     if (id < 0) {
-      const from = state * FIELDS;
-      const seen = Int32Array.of(
-        this.states.items[from + Field.thread]!,
-        this.states.items[from + Field.status]!,
-        this.states.items[from + Field.log]!,
-        this.states.items[from + Field.step]!,
-      );
-      id = this.observed.add(seen);
-      this.observation.items[state] = id;
+      const of = (field: number): number => this.get(state, field);
+      const seen = [of(Field.thread), of(Field.status), ...(calls ? [of(Field.log), of(Field.step)] : [-2, -2])];
+      id = this.observed.add(Int32Array.from(seen));
+      list.items[state] = id;
     }
     return id;
   }
 
-  /** The thread that an observation shows. */
-  view(observation: number): ThreadView {
+  /** The thread as predicates see it. */
+  view(state: number): ThreadView {
+    const observation = this.observation(state, true);
     let view = this.views[observation];
     if (!view) {
-      const [thread, status, log, step] = this.observed.items.subarray(observation * 4, observation * 4 + 4);
-      const { name, pid, daemon } = this.threads[thread!]!;
-      const call = step! < 0 ? undefined : this.logs.step(step!);
+      const thread = this.get(state, Field.thread);
+      const step = this.get(state, Field.step);
+      const { name, pid, daemon } = this.threads[thread]!;
+      const called = step < 0 ? undefined : this.logs.step(step);
+      const call = called && { fn: called.fn, args: called.args };
+      const log = this.records(thread, this.get(state, Field.log));
+      const look = (): void => {
+        this.showsCalls = true;
+      };
       view = {
         name,
         pid,
         daemon,
-        status: STATUS_NAMES[status!]!,
-        log: this.records(thread!, log!),
-        call: call && { fn: call.fn, args: call.args },
+        status: STATUS_NAMES[this.get(state, Field.status)]!,
+        get log() {
+          look();
+          return log;
+        },
+        get call() {
+          look();
+          return call;
+        },
       };
       this.views[observation] = view;
     }
@@ -520,6 +544,9 @@ export function threadContext(name: string, pid: number): ThreadContext {
     },
     *until(fn, args, accept) {
       return (yield { fn, args, accept: accept as ThreadStep["accept"] }) as never;
+    },
+    *forget(fn, args, accept) {
+      yield { fn, args, accept: accept as ThreadStep["accept"], forgets: true };
     },
     *read(address, type) {
       return (yield { fn: READ, args: [address, type], accept: undefined, scalar: type }) as never;

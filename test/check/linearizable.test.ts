@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type Choose, check, exhaustive, linearizable, type ThreadBody } from "../../runtime/check/index.ts";
+import { type Choose, check, exhaustive, linearizable, replay, type ThreadBody } from "../../runtime/check/index.ts";
 import { expectCode } from "../expect-code.ts";
 import { image, imageOf } from "./images.ts";
 import "../../runtime/check/vitest.ts";
@@ -246,4 +246,80 @@ test("a model that fails is an error of its own", async () => {
   const spec = { ...built, threads: { a: calls("get") }, safety: linearizable(Broken) };
   const error = await expectCode("ERR_VDSO_CHECK_MODEL", () => check(spec));
   expect(error.message).toMatch(/the model Broken failed in get\(\)/);
+});
+
+/** Calls whose first and last access nobody can tell from none. */
+const PADDED = `
+  @vvar class VvarData { quiet: Atomic<u32>; count: Atomic<u32>; }
+  const shared = vvarRoot<VvarData>();
+  export function increment(): u32 { shared.quiet.load(); const count = shared.count.add(1) + 1; shared.quiet.load(); return count; }
+  export function twice(): u32 { shared.quiet.load(); shared.count.add(1); const count = shared.count.add(1) + 1; shared.quiet.load(); return count; }
+  export function get(): u32 { shared.quiet.load(); const count = shared.count.load(); shared.quiet.load(); return count; }
+`;
+
+test("calls that begin late and end early, where nobody can tell, are judged as in the full search", async () => {
+  const built = await imageOf(PADDED);
+  const run = (second: string, reduce: boolean, states = 2_000_000): ReturnType<typeof check> =>
+    check({
+      ...built,
+      threads: { a: calls("increment", second), b: calls("get", "get"), c: calls("increment", "get") },
+      safety: linearizable(Counter),
+      strategy: exhaustive({ states }),
+      reduce,
+    });
+  const full = await run("increment", false);
+  const reduced = await run("increment", true);
+  expect(full).toPass();
+  expect(reduced).toPass();
+  expect(reduced.states).toBeLessThan(full.states / 4);
+
+  const broken = await run("twice", false);
+  expect((await run("twice", true)).failure).toMatchObject({
+    kind: "history",
+    schedule: broken.failure!.schedule,
+  });
+  // The full search, which would find a shorter schedule, does not get that far.
+  const { failure, reduction } = await run("twice", true, Math.floor(broken.states / 2));
+  expect(failure?.kind).toBe("history");
+  expect(reduction).toBe("footprints");
+  const again = await check({
+    ...built,
+    threads: { a: calls("increment", "twice"), b: calls("get", "get"), c: calls("increment", "get") },
+    safety: linearizable(Counter),
+    strategy: replay(failure!.schedule),
+  });
+  expect(again.failure?.message).toBe(failure!.message);
+});
+
+test("a result that a thread forgets is the model's business alone", async () => {
+  const forgets: ThreadBody = function* (t) {
+    const given: unknown = yield* t.forget("increment", [], (count) => (count as number) > 0);
+    if (given !== undefined) throw new Error(`given ${given}`);
+    yield* t.call("get");
+  };
+  const threads = { a: forgets, b: forgets };
+  const right = await imageOf(COUNTER);
+  const logs = new Set<string>();
+  const see = ({ threads: [first] }: { threads: readonly { log: readonly { result: unknown }[] }[] }): void => {
+    if (first!.log.length > 0) logs.add(String(first!.log[0]!.result));
+  };
+  expect(
+    await check({ ...right, threads, safety: [see as never, linearizable(Counter)], strategy: exhaustive() }),
+  ).toPass();
+  expect([...logs]).toEqual(["undefined"]);
+  const wrong = await imageOf(COUNTER, { BUG: "1" });
+  const { failure } = await check({ ...wrong, threads, safety: linearizable(Counter), strategy: exhaustive() });
+  expect(failure?.kind).toBe("history");
+});
+
+test("what only repeats what can still come of another possibility tells no two histories apart", async () => {
+  // Reads that overlap may each have taken effect or not: as long as nothing changed, that is one and the same.
+  const built = await imageOf(COUNTER);
+  const states = async (safety: [] | ReturnType<typeof linearizable>): Promise<number> => {
+    const threads = { a: calls("get", "get"), b: calls("get", "get"), c: calls("get", "increment") };
+    const result = await check({ ...built, threads, safety, strategy: exhaustive(), reduce: false });
+    expect(result).toPass();
+    return result.states;
+  };
+  expect(await states(linearizable(Counter))).toBe(await states([]));
 });

@@ -57,6 +57,15 @@ test.each(structures)(
   },
 );
 
+test.each(structures.flatMap(({ name, spec, bugs }) => bugs.map((bug) => ({ name, title: bug.title, spec, bug }))))(
+  "$name, $title: the same failure, in full and reduced",
+  async ({ name, spec, bug }) => {
+    const built = await image(name, { BUG: String(bug.bug), ...bug.config });
+    const result = await compare({ ...spec, ...bug.spec, ...built });
+    expect(result.ok).toBe(false);
+  },
+);
+
 const OPERATIONS = {
   load: (word: number) => `(local.set 1 (i32.add (local.get 1) (i32.load $vvar (i32.const ${word}))))`,
   store: (word: number, value: number) => `(i32.store $vvar (i32.const ${word}) (i32.const ${value}))`,
