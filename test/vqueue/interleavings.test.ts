@@ -3,8 +3,8 @@ import { describe, expect, test } from "vitest";
 import { pct } from "../../runtime/check/index.ts";
 import { run } from "./system.ts";
 
-/** Two laps before the turns wrap. */
-const NEAR_WRAP = { START_TURN: String(2n ** 45n - 2n) };
+/** A lap before the turns wrap. */
+const NEAR_WRAP = { START_TURN: String(2n ** 45n - 1n) };
 /**
  * Batches write all words of a run but the first plainly. Others may read one of them meanwhile: who counts how many slots it could take before its CAS on
  * the first, which then fails; a reaper, and takers who look around, to whom both values mean the same. Payloads are not on the list.
@@ -28,6 +28,23 @@ describe("in all interleavings", () => {
     passes(run({ sent: [[1], [11]], received: [2], length: 1 })));
 
   test("positions wrap", () => passes(run({ sent: [[1, 2, 3]], received: [3], length: 1, constants: NEAR_WRAP })));
+
+  test("one producer and two consumers cannot be told from a plain queue, while positions wrap", () =>
+    passes(run({ sent: [[1, 2, 3]], received: [1, 2], length: 2, linearizable: true, constants: NEAR_WRAP })));
+
+  test("two producers and a consumer cannot be told from a plain queue of one slot, while positions wrap", () =>
+    passes(
+      run({
+        sent: [
+          [1, 2],
+          [11, 12],
+        ],
+        received: [4],
+        length: 1,
+        linearizable: true,
+        constants: NEAR_WRAP,
+      }),
+    ));
 
   test("hints that are published at once change nothing", () =>
     passes(run({ sent: [[1, 2]], received: [1, 1], length: 1, constants: { PUBLISH_EVERY: "1" } })));

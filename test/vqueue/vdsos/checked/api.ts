@@ -107,15 +107,15 @@ export function pushUrgent(value: u32): bool {
   return true;
 }
 
-let popped: u32 = 0;
-
 /** @returns the value, 0: nothing. The item is finished when this returns. */
 export function pop(): u32 {
   const item = vqueue.take(MAILBOX);
   if (item < 64) return 0;
-  popped = vvar.load<u32>(<usize>item + DATA);
+  const value = vvar.load<u32>(<usize>item + DATA);
+  // Wiped: who reads it once more gets nothing, and states that differ by nothing else are one.
+  vvar.store<u32>(<usize>item + DATA, 0);
   vqueue.release(MAILBOX, item);
-  return popped;
+  return value;
 }
 
 /** Sends `first`, `first + 1`, ... in one batch. @returns how many */
