@@ -135,6 +135,30 @@ test("a mailbox closes with its last owner, whoever of owner and shared-with die
     },
   ));
 
+test("a mailbox that is shared closes when both are dead, whoever dies first and is reaped first", () =>
+  proves(
+    {
+      owner: { run: calls(["register", 0, false], ["share", ID + 1, 3]), daemon: true },
+      shared: { run: calls(["statusOf", ID + 1]), daemon: true },
+    },
+    {
+      length: 1,
+      mailboxes: 2,
+      *setup(t) {
+        yield* t.call("prepare", 0);
+      },
+      kills: { threads: ["owner", "shared"], max: 2, reaper: 1 },
+      goals: [
+        goal("the mailbox of the dead is closed", (state) => {
+          const { reaper, vvar } = state;
+          if (reaper !== undefined && reaper.status !== "idle") return false;
+          if (["owner", "shared"].some((name) => state.thread(name).status !== "killed")) return true;
+          return isUnused((vvar["mailboxes"] as unknown[])[1]);
+        }),
+      ],
+    },
+  ));
+
 test("an entry that comes late to the map is of the mailbox before", async () => {
   await proves(
     {

@@ -107,6 +107,8 @@ const MAILBOX_WORDS: u32 = (ARRAY_LEN + 63) / 64;
   @align(64) pid: Atomic<u32>;
   /** Where it parks, whatever it waits for. */
   wake: Atomic<u32>;
+  /** What it is about to share: the mailbox's id, and above it the pid it shares with; 0: nothing. Only it writes here, and its reaper. */
+  sharing: Atomic<u64>;
   /** Mailboxes that it ever used: where a reaper has to look. */
   @len(MAILBOX_WORDS) touched: FixedArray<Atomic<u64>>;
 }

@@ -2,12 +2,13 @@
  * Registration: who may receive from a mailbox, and when it can be used again.
  *
  * `owners` has one bit for each process that may receive (`anyone`: others may as well); the mailbox closes when the last one leaves. Each process keeps what it found there
- * in private memory, so that receiving does not look. Death: what its registrar leaves in phase Setup the reaper closes; else it takes the bit out.
+ * in private memory, so that receiving does not look. Death: what its registrar leaves in phase Setup the reaper closes; else it takes the bit out. Who
+ * shares says so in `Process.sharing` before: where both die, the reaper of the one that was shared with may have looked before the bit was there.
  */
 import { lengthOf, CLAIMED, EMPTY, logOf, slotAt, stateOf, TAKEN, wordOf, wordTurn } from "./ring";
 import { clear } from "./map";
 import { ARRAY_LEN, Mailbox, PID_WORDS, PROCESSES, START_TURN } from "./layout";
-import { boundId, indexIn, mailboxAt, me, processAt, setBoundId, setReceivingId, setHead, setTail, touch } from "./process";
+import { boundId, ENDED, indexIn, mailboxAt, me, processAt, setBoundId, setReceivingId, setHead, setTail, touch } from "./process";
 import { changePhase, CLOSED, FREE, idOf, inPhase, isOpen, OPEN, openGate, phaseOf, Policy, refusal, SETUP, setupGate, statusOfId } from "./gate";
 import { Status } from "./status";
 import { wakeAll } from "./waiting";
@@ -169,6 +170,15 @@ export function addOwner(id: u32, pid: u32): Status {
   if (refused != Status.Ok) return refused;
   const process = pid & 1023;
   if (process == 0 || process >= PROCESSES || processAt(process).pid.load() != pid) return Status.NoProcess;
+  const sharing = processAt(me).sharing;
+  // SYNC sharing: said before it is done, so that the reaper can undo it where both die; pairs with `sharing` in endSharing().
+  sharing.store((<u64>pid << 32) | id);
+  const status = addLiving(id, pid, process);
+  sharing.store(0);
+  return status;
+}
+
+function addLiving(id: u32, pid: u32, process: u32): Status {
   const mailbox = mailboxAt(indexIn(id));
   // Its reaper has to look here, also if it never uses the mailbox.
   touch(process, indexIn(id));
@@ -180,6 +190,23 @@ export function addOwner(id: u32, pid: u32): Status {
   if (isAlive && isOpen(mailbox, id)) return Status.Ok;
   if ((before & bit) == 0) removeOwner(mailbox, process);
   return isAlive ? refusal(mailbox, id) : Status.NoProcess;
+}
+
+/** What a process leaves that died while it shared: perhaps an owner that is dead too, and whose reaper has been here before. */
+export function endSharing(sharer: u32): void {
+  const sharing = processAt(sharer).sharing;
+  // SYNC sharing: pairs with `sharing` in addOwner().
+  const said = sharing.load();
+  const index = indexIn(<u32>said);
+  const pid = <u32>(said >> 32);
+  const process = pid & 1023;
+  if (process != 0 && process < PROCESSES && index < ARRAY_LEN) {
+    const found = processAt(process).pid.load();
+    if (found == 0 || (found & ENDED) != 0) removeOwner(mailboxAt(index), process);
+    // Its place is another's by now, who may be an owner in its own right: but its end must be seen here.
+    else if (found != pid) touch(process, index);
+  }
+  sharing.store(0);
 }
 
 /** Takes a process out of those who may receive; closes the mailbox after the last one. */

@@ -6,6 +6,9 @@ import { Mailbox, PROCESSES, Process, shared } from "./layout";
 /** `pid & 1023`; 0: not yet a process. */
 export let me: u32 = 0;
 
+/** In the word of a process that is reaped: nobody makes it an owner any more. */
+export const ENDED: u32 = 0x80000000;
+
 const IDS: u32 = 1024;
 const INDEX_MASK: u32 = IDS - 1;
 

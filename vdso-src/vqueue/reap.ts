@@ -9,13 +9,10 @@
 import { advance, CLAIMED, EMPTY, FULL, isOwned, lengthOf, logOf, REDO, runOf, SKIP, slotAt, slotOf, stateOf, TAKEN, wordOf, wordTurn } from "./ring";
 import { ARRAY_LEN, Mailbox, PROCESSES } from "./layout";
 import { lookAround } from "./lane";
-import { mailboxAt, processAt } from "./process";
+import { ENDED, mailboxAt, processAt } from "./process";
 import { reapMap } from "./map";
-import { endRegistration, removeOwner } from "./mailbox";
+import { endRegistration, endSharing, removeOwner } from "./mailbox";
 import { wakeEverybody } from "./waiting";
-
-/** In the word of a process that is reaped: nobody makes it an owner any more. */
-const ENDED: u32 = 0x80000000;
 
 export function reap(pid: u32): void {
   const index = pid & 1023;
@@ -27,6 +24,7 @@ export function reap(pid: u32): void {
   for (let at: u32 = 0; at < ARRAY_LEN; at++) {
     if (((unchecked(process.touched[at >> 6]).load() >> (at & 63)) & 1) != 0) reapMailbox(mailboxAt(at), index);
   }
+  endSharing(index);
   wakeEverybody();
   for (let word: u32 = 0; word < (ARRAY_LEN + 63) / 64; word++) unchecked(process.touched[word]).store(0);
   process.pid.cas(pid | ENDED, 0);
