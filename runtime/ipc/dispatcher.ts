@@ -95,8 +95,9 @@ export class Dispatcher implements Pumped, Answering {
   readonly #departed = new Map<number, { goneAfter: number | undefined }>();
   /** Frames taken since the start. */
   #taken = 0;
-  /** Somebody said that it has gone. */
+  /** Somebody has gone whose messages may not all have been taken. */
   #partings = false;
+  readonly #deferred: (() => void)[] = [];
   #lastNumber = 0;
   #lastCall = 0;
   #waits = 0;
@@ -400,6 +401,15 @@ export class Dispatcher implements Pumped, Answering {
     throw peerGone(peer.mailbox);
   }
 
+  /** Runs it when this run of microtasks is over, and before the thread blocks or the mailbox closes. */
+  defer(run: () => void): void {
+    if (this.#deferred.push(run) === 1) queueMicrotask(() => this.#runDeferred());
+  }
+
+  #runDeferred(): void {
+    for (const run of this.#deferred.splice(0)) run();
+  }
+
   flush(): boolean {
     if (this.#blocked.size === 0) return false;
     let some = false;
@@ -481,15 +491,17 @@ export class Dispatcher implements Pumped, Answering {
 
   /** Handles what there is, without waiting. */
   poll(): number {
+    this.#runDeferred();
     this.flush();
     return this.isFull() ? 0 : this.drain(Number.POSITIVE_INFINITY);
   }
 
   /** Blocks the thread until there may be something to {@link poll}, at most so long. */
   wait(timeoutMs: number): void {
+    this.#runDeferred();
     if (this.drain(1) > 0) return;
     this.#pump.wait(timeoutMs);
-    if (this.drain(1) === 0) this.onIdle();
+    if (this.drain(1) === 0) this.checkPeers();
   }
 
   drain(most: number): number {
@@ -500,9 +512,9 @@ export class Dispatcher implements Pumped, Answering {
       this.#dispatch();
       if (this.kept >= this.#limit && this.isFull()) return count;
     }
-    if (this.#partings && count < most) {
+    if (this.#partings) {
       this.#partings = false;
-      this.onIdle();
+      this.checkPeers();
     }
     return count;
   }
@@ -643,15 +655,17 @@ export class Dispatcher implements Pumped, Answering {
     return peer;
   }
 
-  /** Nothing is left to take: time to see who has gone without a word. */
-  onIdle(): void {
+  /** Sees who has gone without a word. */
+  checkPeers(): void {
     if (this.#closed) return;
     if (this.#queues.statusOf(this.#inbox) !== 0) {
       this.close();
       return;
     }
     for (const peer of this.#peers.values()) {
-      if (this.#queues.statusOf(peer.mailbox) !== 0 && this.#hasAllOf(peer)) this.#part(peer);
+      if (this.#queues.statusOf(peer.mailbox) === 0) continue;
+      if (this.#hasAllOf(peer)) this.#part(peer);
+      else this.#partings = true;
     }
     const { api } = this.wire.heap;
     for (const [pid, departed] of this.#departed) {
@@ -697,6 +711,7 @@ export class Dispatcher implements Pumped, Answering {
   /** Closes everything; who waits for this process learns of it. */
   close(): void {
     if (this.#closed) return;
+    this.#runDeferred();
     for (const entity of this.#entities) entity?.close();
     // They get an answer while there is somebody to give it.
     this.drain(this.#queues.depth(this.#inbox) + URGENT);

@@ -2,8 +2,9 @@
  * Runs a process's dispatcher: looks for work while there is some, for a while after, then parks until somebody sends.
  *
  * Looking takes turns with the microtasks that the work has set off, so that a chain of promises is never held up; a full turn of the event loop
- * comes in between every few milliseconds. How long to look is learned: longer when a message came soon after parking; when that was in vain - on a machine with
- * more threads than cores, whoever looks keeps the sender from running - not for a while, which doubles each time.
+ * comes in between every few milliseconds. To look for as long as two wake-ups take is worth it where a message comes meanwhile more often than not, which
+ * is counted. Where it is not - on a machine with more threads than cores, whoever looks keeps the sender from running - the pump parks at once, and tries
+ * again after a number of times that doubles. It has to try by itself: two ends that both park wait longer for each other than either would have to look.
  */
 import type { VqueueApi } from "../../generated/vqueue/vqueue.js";
 import { nextTurn } from "./turn.ts";
@@ -17,19 +18,21 @@ export interface Pumped {
   isFull(): boolean;
   /** Sends what had to wait. @returns was there anything? */
   flush(): boolean;
-  /** Nothing is left to take. */
-  onIdle(): void;
+  /** Somebody may have gone: a reaper wakes everybody. */
+  checkPeers(): void;
   /** Does anybody here wait for something? */
   isNeeded(): boolean;
 }
 
 const BATCH = 256;
-/** Microtasks during which to look. */
-const [LEAST_LOOKS, MOST_LOOKS] = [16, 512];
-/** Times to park before looking longer is tried again, after it was in vain. */
+/** How long to look: the other end may have to be woken first. */
+const LOOK_MS = 0.1;
+/** Rounds between two looks at the clock, which cost as much as a look for messages. */
+const CLOCK_ROUNDS = 16;
+/** What looking in vain takes away of what each message that came meanwhile has given, and the most that counts. */
+const [LOSS, MOST_TRUST] = [3, 12];
+/** Times to park before looking is tried again, after it was in vain. */
 const [FIRST_PAUSE, LONGEST_PAUSE] = [4, 256];
-/** A message that comes so soon after parking was worth waiting for: waking up takes a good part of that. */
-const WORTH_MS = 0.06;
 /** Then the event loop gets its turn. */
 const TURN_MS = 4;
 const HEARTBEAT_MS = 100;
@@ -44,10 +47,13 @@ export class Pump {
   readonly #work: Pumped;
   readonly #words: Int32Array<SharedArrayBuffer>;
   readonly #wake: number;
-  #mostLooks: number;
-  #looks: number;
+  readonly #adaptive: boolean;
+  /** Above 0: looking is worth it. */
+  #trust = 1;
   #pause = 0;
   #nextPause = FIRST_PAUSE;
+  /** The wake word when peers were checked last. */
+  #checkedAt: number;
   #watching = false;
   #closed = false;
   #parked = false;
@@ -60,8 +66,8 @@ export class Pump {
     this.#work = work;
     this.#words = new Int32Array(vvar);
     this.#wake = queues.wakeWord() >>> 2;
-    this.#mostLooks = delivery === "adaptive" ? MOST_LOOKS : 0;
-    this.#looks = delivery === "adaptive" ? LEAST_LOOKS : 0;
+    this.#adaptive = delivery === "adaptive";
+    this.#checkedAt = Atomics.load(this.#words, this.#wake);
     if (delivery !== "polling") void this.#run();
     else this.#parked = true;
   }
@@ -79,7 +85,7 @@ export class Pump {
     this.#held = true;
     // Also the safety net: a mailbox may close without anybody who could say so.
     this.#heartbeat ??= setInterval(() => {
-      this.#work.onIdle();
+      this.#work.checkPeers();
       this.kick();
     }, HEARTBEAT_MS);
     (this.#heartbeat as Timer).ref?.();
@@ -98,6 +104,7 @@ export class Pump {
   /** Blocks the thread until there may be something to do, at most so long. */
   wait(timeoutMs: number): void {
     this.#watch();
+    this.#checkPeers();
     this.#queues.waitAny(Math.min(timeoutMs, HEARTBEAT_MS));
   }
 
@@ -119,27 +126,31 @@ export class Pump {
   }
 
   async #run(): Promise<void> {
-    let idleLooks = 0;
+    // Looks in vain since there was something, and when to stop.
+    let looks = 0;
+    let looksEnd = 0;
     let turnEnds = performance.now() + TURN_MS;
     let rounds = 0;
     while (!this.#closed) {
       const flushed = this.#work.flush();
       const count = this.#work.isFull() ? 0 : this.#work.drain(BATCH);
+      this.#checkPeers();
       if (count > 0 || flushed) {
-        if (idleLooks > LEAST_LOOKS) this.#nextPause = FIRST_PAUSE;
-        idleLooks = 0;
-      } else if (idleLooks++ >= this.#looks) {
-        this.#work.onIdle();
-        idleLooks = 0;
-        const parked = performance.now();
-        if (await this.#park()) {
-          turnEnds = performance.now();
-          if (this.#mostLooks > 0) this.#learn(turnEnds - parked < WORTH_MS);
-          turnEnds += TURN_MS;
-          continue;
+        if (looks > 0) this.#gain();
+        looks = 0;
+      } else {
+        if (looks++ === 0) looksEnd = this.#isWorthIt() ? performance.now() + LOOK_MS : 0;
+        if (looksEnd === 0 || (looks % CLOCK_ROUNDS === 0 && performance.now() >= looksEnd)) {
+          if (looksEnd > 0) this.#lose();
+          looks = 0;
+          if (await this.#park()) {
+            turnEnds = performance.now() + TURN_MS;
+            continue;
+          }
         }
       }
-      if (++rounds >= 64) {
+      rounds += count >= CLOCK_ROUNDS ? CLOCK_ROUNDS : 1;
+      if (rounds >= CLOCK_ROUNDS) {
         rounds = 0;
         if (performance.now() > turnEnds) {
           await nextTurn();
@@ -150,14 +161,32 @@ export class Pump {
     }
   }
 
-  /** @param soon - Did a message come soon after parking? */
-  #learn(soon: boolean): void {
-    if (this.#looks > LEAST_LOOKS) {
-      this.#looks = LEAST_LOOKS;
-      this.#pause = this.#nextPause;
-      this.#nextPause = Math.min(this.#nextPause * 2, LONGEST_PAUSE);
-    } else if (this.#pause > 0) this.#pause--;
-    else if (soon) this.#looks = this.#mostLooks;
+  #isWorthIt(): boolean {
+    if (!this.#adaptive) return false;
+    if (this.#trust === 0 && this.#pause-- === 0) this.#trust = 1;
+    return this.#trust > 0;
+  }
+
+  /** A message came while this looked. */
+  #gain(): void {
+    if (this.#trust < MOST_TRUST) this.#trust++;
+    else this.#nextPause = FIRST_PAUSE;
+  }
+
+  #lose(): void {
+    this.#trust = Math.max(this.#trust - LOSS, 0);
+    if (this.#trust > 0) return;
+    this.#pause = this.#nextPause;
+    this.#nextPause = Math.min(this.#nextPause * 2, LONGEST_PAUSE);
+  }
+
+  /** Has this process been woken since, perhaps by a reaper? */
+  #checkPeers(): void {
+    const now = Atomics.load(this.#words, this.#wake);
+    if (now === this.#checkedAt) return;
+    // First read, then looked: what changes meanwhile is seen the next time.
+    this.#checkedAt = now;
+    this.#work.checkPeers();
   }
 
   /** @returns did the event loop get its turn? */
@@ -165,6 +194,8 @@ export class Pump {
     this.#watch();
     if (this.#held && !this.#work.isNeeded()) this.#release();
     const seen = Atomics.load(this.#words, this.#wake);
+    this.#checkedAt = seen;
+    this.#work.checkPeers();
     // Entered among the sleepers first, looked second: a sender after that changes the value that was read before.
     if (this.#queues.arm() !== 0 || this.#closed) {
       this.#queues.disarm();

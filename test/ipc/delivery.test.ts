@@ -1,5 +1,5 @@
 /** How messages get to their receivers, and who else may wait on the same attachment. */
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import vqueue, { ARRAY_LEN } from "../../generated/vqueue/vqueue.js";
 import { Ipc } from "../../runtime/ipc/ipc.ts";
 import { Mailboxes } from "../../runtime/ipc/mailbox.ts";
@@ -88,6 +88,27 @@ test.each(DELIVERIES)("%s: mailboxes of the same attachment are waited for besid
   await outside.send({ messageType: 1 });
   await settle();
   expect((await client.call(echo.id, 1, "after")).data).toBe("after");
+});
+
+test.each([
+  ["adaptive", "while it looks for messages"],
+  ["adaptive", "asleep"],
+  ["eventLoop", "asleep"],
+] as const)("%s: a process's end is noticed %s, without the heartbeat", async (delivery, state) => {
+  const timer = setTimeout(() => undefined, 0);
+  const heartbeat = vi.spyOn(globalThis, "setInterval").mockImplementation(() => timer);
+  onTestFinished(() => heartbeat.mockRestore());
+  const { party } = await system(vqueue);
+  const [a, b] = [party({ delivery }), party({ delivery })];
+  const [from, to] = [a.ipc.entity(), b.ipc.entity()];
+  const echo = b.ipc.entity().serve(({ data }) => data);
+  for (let n = 0; n < 20; n++) await from.call(echo.id, 1, n);
+  const call = from.call(to.id, 1);
+  await to.recv(1);
+  if (state === "asleep") await settle();
+  b.die();
+  await expectCode("ERR_VDSO_PEER_GONE", () => call);
+  expect(heartbeat).toHaveBeenCalled();
 });
 
 test("each process takes one mailbox; the first without one is told which constant to raise", async () => {
