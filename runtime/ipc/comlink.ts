@@ -17,11 +17,11 @@
 import { VdsoError } from "../errors.ts";
 import type { EntityId } from "./address.ts";
 import type { Entity } from "./entity.ts";
-import { ignoreGone } from "./entity.ts";
+import { isGone } from "./entity.ts";
 import type { WaitOptions } from "./guard.ts";
+import { Loan } from "./heap.ts";
 import type { Ipc } from "./ipc.ts";
 import { IncomingCall, type Message } from "./message.ts";
-import { Encoded } from "./wire.ts";
 
 /** What listeners get. */
 export interface PortMessage {
@@ -37,6 +37,13 @@ const Type = { Open: 1, Ready: 2, Data: 3, Connect: 4 } as const;
 /** Stands in for a port: the entity to open. */
 type Token = readonly ["port", EntityId];
 
+/**
+ * What is posted first goes at once; what follows in the same run of microtasks goes together, since one message costs as much as any other: each part
+ * with its length before it. More than this goes by itself, so that whoever posts it is told when there is no room.
+ */
+const BATCH_BYTES = 8192;
+const LENGTH_BYTES = 4;
+
 /** One end of a connection between two processes. */
 export class IpcPort {
   readonly #ipc: Ipc;
@@ -44,8 +51,12 @@ export class IpcPort {
   readonly #listeners = new Map<string, Set<Listener>>();
   /** Requests of this side. */
   readonly #asked = new Set<unknown>();
-  /** Until the other side is there, or nobody listens yet. */
-  #unsent: Encoded[] | undefined = [];
+  /** Posted, and not sent: until this run of microtasks is over and the other side is there. */
+  #batch = new Uint8Array(256);
+  #batchBytes = 0;
+  /** Something was posted in this run of microtasks. */
+  #deferring = false;
+  /** Until somebody listens. */
   #unread: PortMessage[] | undefined = [];
   #peer: EntityId | undefined;
   /** Ends the call that the connection is. */
@@ -93,9 +104,7 @@ export class IpcPort {
 
   #ready(peer: EntityId): void {
     this.#peer = peer;
-    const unsent = this.#unsent ?? [];
-    this.#unsent = undefined;
-    for (const data of unsent) this.#send(data);
+    this.#flush();
   }
 
   #receive(message: Message): unknown {
@@ -113,8 +122,31 @@ export class IpcPort {
   }
 
   #deliver(message: Message): void {
+    // The other side can still write what it lent: decoded is a copy.
+    const bytes = new Uint8Array(message.bytes ?? []);
+    message[Symbol.dispose]();
+    const view = new DataView(bytes.buffer);
+    let garbage: unknown;
+    for (let start = 0; start < bytes.length && !this.#closed; ) {
+      const begin = start + LENGTH_BYTES;
+      const end = begin <= bytes.length ? begin + view.getUint32(start) : Number.NaN;
+      if (!(end <= bytes.length)) {
+        throw new VdsoError("ERR_VDSO_GARBAGE", `expected a part of ${bytes.length} bytes, found it to end at ${end}`);
+      }
+      try {
+        this.#deliverPart(bytes.subarray(begin, end));
+      } catch (error) {
+        // The others were sent by themselves.
+        garbage = error;
+      }
+      start = end;
+    }
+    if (garbage !== undefined) throw garbage;
+  }
+
+  #deliverPart(bytes: Uint8Array): void {
     const ports: (IpcPort | MessagePort)[] = [];
-    const data = message.decode((token) => {
+    const data = this.#ipc.codec.decode(bytes, (token) => {
       const [kind, id] = token as Token;
       if (kind !== "port") throw new VdsoError("ERR_VDSO_GARBAGE", `expected a stand-in for a port, found ${kind}`);
       let port: IpcPort | MessagePort = IpcPort.connect(this.#ipc, id);
@@ -135,9 +167,9 @@ export class IpcPort {
   #emit(type: string, event: PortMessage): void {
     for (const listener of [...(this.#listeners.get(type) ?? [])]) {
       const run = typeof listener === "function" ? listener : listener.handleEvent.bind(listener);
-      (run as (event: PortMessage) => void)(event);
+      report(() => (run as (event: PortMessage) => void)(event));
     }
-    if (type === "message") this.#onmessage?.(event);
+    if (type === "message") report(() => this.#onmessage?.(event));
   }
 
   /**
@@ -152,9 +184,7 @@ export class IpcPort {
       return;
     }
     // Encoded now: what cannot be sent is the caller's error.
-    const bytes = this.#ipc.codec.encode(message, (part) => this.#standIn(part));
-    if (this.#peer !== undefined) this.#send(new Encoded(bytes));
-    else this.#unsent?.push(new Encoded(new Uint8Array(bytes)));
+    this.#post(this.#ipc.codec.encode(message, (part) => this.#standIn(part)));
     const list = "transfer" in transfer ? (transfer.transfer ?? []) : (transfer as readonly unknown[]);
     for (const item of list) if (item instanceof ArrayBuffer && !item.detached) item.transfer();
     const id = requestId(message);
@@ -163,10 +193,44 @@ export class IpcPort {
     this.#release ??= this.#ipc.hold();
   }
 
-  #send(data: Encoded): void {
+  #post(part: Uint8Array): void {
+    const bytes = LENGTH_BYTES + part.length;
+    if (bytes > BATCH_BYTES && this.#peer !== undefined) {
+      const loan = this.#ipc.heap.loan(bytes);
+      this.#flush();
+      writePart(loan.bytes, 0, part);
+      this.#send(loan);
+      return;
+    }
+    if (this.#batchBytes + bytes > BATCH_BYTES) this.#flush();
+    const end = this.#batchBytes + bytes;
+    if (end > this.#batch.length) {
+      const larger = new Uint8Array(Math.max(end, this.#batch.length * 2));
+      larger.set(this.#batch.subarray(0, this.#batchBytes));
+      this.#batch = larger;
+    }
+    writePart(this.#batch, this.#batchBytes, part);
+    this.#batchBytes = end;
+    if (this.#deferring) return;
+    this.#deferring = true;
+    this.#flush();
+    this.#ipc.defer(() => {
+      this.#deferring = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    if (this.#batchBytes === 0 || this.#peer === undefined) return;
+    const bytes = this.#batch.subarray(0, this.#batchBytes);
+    this.#batchBytes = 0;
+    this.#send(bytes);
+  }
+
+  #send(data: Uint8Array | Loan): void {
     this.#entity.send(this.#peer!, Type.Data, data).catch((error: unknown) => {
-      ignoreGone(error);
-      this.#lose();
+      if (data instanceof Loan) data[Symbol.dispose]();
+      this.#lose(error);
     });
   }
 
@@ -199,24 +263,23 @@ export class IpcPort {
   }
 
   /** Answers a request in the place of the other side, in Comlink's words. */
-  #refuse(id: unknown): void {
-    const { message, name, stack } = new VdsoError(
-      "ERR_VDSO_PEER_GONE",
-      "expected the other end of the port to answer, found that it has closed or ended",
-    );
+  #refuse(id: unknown, { message, name, stack }: Error = gone()): void {
     const value = { isError: true, value: { message, name, stack } };
     this.#emit("message", { data: { id, type: "HANDLER", name: "throw", value }, ports: [] });
   }
 
-  /** The other side has gone. */
-  #lose(): void {
+  /** The other side has gone, or cannot be reached: the heap has no room, say. */
+  #lose(error?: unknown): void {
     if (this.#closed) return;
-    for (const id of this.#asked) this.#refuse(id);
+    const reason = error instanceof Error && !isGone(error) ? error : gone();
+    for (const id of this.#asked) this.#refuse(id, reason);
     this.close();
   }
 
   close(): void {
     if (this.#closed) return;
+    // What was posted before arrives before.
+    this.#flush();
     this.#closed = true;
     this.#asked.clear();
     this.#relax();
@@ -258,6 +321,29 @@ export class IpcPort {
 
 // Comlink closes what it has released only if it is called so.
 Object.defineProperty(IpcPort, "name", { value: "MessagePort" });
+
+function gone(): VdsoError {
+  return new VdsoError(
+    "ERR_VDSO_PEER_GONE",
+    "expected the other end of the port to answer, found that it has closed or ended",
+  );
+}
+
+/** A listener that throws keeps nothing from the others: as with an EventTarget, it is nobody's but the process's. */
+function report(run: () => void): void {
+  try {
+    run();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}
+
+function writePart(bytes: Uint8Array, at: number, part: Uint8Array): void {
+  new DataView(bytes.buffer, bytes.byteOffset + at).setUint32(0, part.length);
+  bytes.set(part, at + LENGTH_BYTES);
+}
 
 /** What comes in at one goes out at the other. */
 function bridge(port: MessagePort, link: IpcPort): void {

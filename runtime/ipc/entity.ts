@@ -378,6 +378,10 @@ function checkType(type: number): void {
 
 /** A caller that has gone needs no answer. */
 export function ignoreGone(error: unknown): void {
+  if (!isGone(error)) throw error;
+}
+
+export function isGone(error: unknown): boolean {
   const code = (error as Partial<VdsoError> | undefined)?.code;
-  if (code !== "ERR_VDSO_PEER_GONE" && code !== "ERR_VDSO_CLOSED" && code !== "ERR_VDSO_CANCELLED") throw error;
+  return code === "ERR_VDSO_PEER_GONE" || code === "ERR_VDSO_CLOSED" || code === "ERR_VDSO_CANCELLED";
 }

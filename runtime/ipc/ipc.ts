@@ -140,6 +140,11 @@ export class Ipc implements Disposable {
     };
   }
 
+  /** Runs it when this run of microtasks is over, and before this Ipc blocks the thread or closes. */
+  defer(run: () => void): void {
+    this.#dispatcher.defer(run);
+  }
+
   /** Calls the listener once, when the process of an entity has closed its Ipc or ended. @returns ends that */
   whenGone(id: EntityId, listener: () => void): () => void {
     return this.#dispatcher.whenGone(id, listener);

@@ -1,7 +1,11 @@
 /** What Comlink's documentation promises, over ports of ours. */
 import * as Comlink from "comlink";
-import { expect, onTestFinished, test } from "vitest";
-import { listen, openPort } from "../../runtime/ipc/comlink.ts";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { structured } from "../../runtime/ipc/codec.ts";
+import { type IpcPort, listen, openPort, type PortMessage } from "../../runtime/ipc/comlink.ts";
+import type { Loan } from "../../runtime/ipc/heap.ts";
+import type { Ipc } from "../../runtime/ipc/ipc.ts";
+import { expectCode } from "../expect-code.ts";
 import { settle, system } from "./system.ts";
 
 class Thing {
@@ -193,4 +197,115 @@ test("calls are answered with an error when the other side dies", async () => {
   await settle();
   server.die();
   await expect(call).rejects.toThrow("closed or ended");
+});
+
+async function ports() {
+  const { party } = await system();
+  const [server, client] = [party(), party()];
+  const accepted = Promise.withResolvers<IpcPort>();
+  await listen(server.ipc, "port", accepted.resolve);
+  const here = await openPort(client.ipc, "port");
+  const there = await accepted.promise;
+  const received: unknown[] = [];
+  there.addEventListener("message", ({ data }: PortMessage) => void received.push(data));
+  there.start();
+  await settle();
+  return { server, client, here, there, received };
+}
+
+test("what is posted in one go arrives in its order, small and large; a listener that throws keeps nothing from the others", async () => {
+  const { server, client, here, there, received } = await ports();
+  const thrown: unknown[] = [];
+  const microtask = globalThis.queueMicrotask;
+  const reports = vi.spyOn(globalThis, "queueMicrotask").mockImplementation((run) => {
+    microtask(() => {
+      try {
+        run();
+      } catch (error) {
+        thrown.push(error);
+      }
+    });
+  });
+  onTestFinished(() => reports.mockRestore());
+  there.addEventListener("message", ({ data }: PortMessage) => {
+    if (data === 3) throw new Error("on purpose");
+  });
+  const also: unknown[] = [];
+  there.onmessage = ({ data }) => void also.push(data);
+  const sent = Array.from({ length: 200 }, (_, n) => (n % 20 === 19 ? "x".repeat(n * 500) : n));
+  for (const value of sent) here.postMessage(value);
+  await settle();
+  expect(received).toEqual(sent);
+  expect(also).toEqual(sent);
+  expect(thrown).toEqual([new Error("on purpose")]);
+  for (const { heap } of [server, client]) expect(heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
+});
+
+test.each([
+  ["looks for messages", (ipc: Ipc) => void ipc.poll()],
+  ["blocks the thread", (ipc: Ipc) => ipc.wait(0)],
+  ["closes", (ipc: Ipc) => ipc.close()],
+])("what was posted has been sent when its process %s", async (_, go) => {
+  const { server, client, here, received } = await ports();
+  for (let n = 0; n < 5; n++) here.postMessage(n);
+  go(client.ipc);
+  server.ipc.poll();
+  expect(received).toEqual([0, 1, 2, 3, 4]);
+});
+
+test("what a port closes behind arrives before its end", async () => {
+  const { here, there, received } = await ports();
+  const events: unknown[] = [];
+  there.addEventListener("close", () => void events.push([...received]));
+  for (let n = 0; n < 5; n++) here.postMessage(n);
+  here.close();
+  await settle();
+  expect(events).toEqual([[0, 1, 2, 3, 4]]);
+});
+
+test("without room in the heap the caller is told; what is larger than the heap leaves the connection as it was", async () => {
+  const { client, remote } = await wrapped();
+  const call = async (bytes: number) => remote.bytes(new ArrayBuffer(bytes));
+  await expectCode("ERR_VDSO_HEAP_SIZE", () => call(2 ** 26));
+  expect(await call(10)).toBe(10);
+  const rest: Loan[] = [];
+  for (let bytes = 2 ** 25; bytes >= 64; bytes /= 2) {
+    for (;;) {
+      try {
+        rest.push(client.heap.loan(bytes));
+      } catch {
+        break;
+      }
+    }
+  }
+  await expectCode("ERR_VDSO_OUT_OF_MEMORY", () => call(100_000));
+  const late = Promise.allSettled([call(1), call(2), call(3)]);
+  await settle();
+  for (const loan of rest) loan.release();
+  for (const result of await late) {
+    expect(result.status).toBe("rejected");
+    expect(String((result as PromiseRejectedResult).reason)).toContain("expected room for");
+  }
+  expect(client.ipc.stats()).toMatchObject({ pendingCalls: 0, waitingToSend: 0 });
+});
+
+test("lengths and values of garbage are refused and counted; what came with them is delivered", async () => {
+  const { party } = await system();
+  const [server, liar] = [party(), party()];
+  const received: unknown[] = [];
+  await listen(server.ipc, "port", (port) => {
+    port.onmessage = ({ data }) => void received.push(data);
+  });
+  const entity = liar.ipc.entity();
+  const { data: port } = await entity.call(server.ipc.lookup("port")!, 4);
+  entity.call(port as number, 1).catch(() => undefined);
+  const part = (...bytes: number[]) => [0, 0, 0, bytes.length, ...bytes];
+  const fine = part(...structured.encode("fine"));
+  const broken = [[1], [0, 0, 0], [0, 0, 0, 9, 1], [255, 255, 255, 255, 0], part(255, 255), [0, 0, 0, 0]];
+  for (const bytes of broken) await entity.send(port as number, 3, new Uint8Array([...fine, ...bytes]));
+  await entity.send(port as number, 3, new Uint8Array([...part(255, 255), ...fine]));
+  await entity.send(port as number, 3);
+  await settle();
+  expect(received).toEqual(Array.from({ length: broken.length + 1 }, () => "fine"));
+  expect(server.ipc.stats().refused).toBe(broken.length + 1);
 });
