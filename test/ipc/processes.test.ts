@@ -7,7 +7,7 @@ import { Kernel } from "../../runtime/index.ts";
 import { Heap } from "../../runtime/ipc/heap.ts";
 import { Ipc } from "../../runtime/ipc/ipc.ts";
 import { expectCode } from "../expect-code.ts";
-import type { Tally } from "./fixtures/ipc-process.ts";
+import { CLOSE, HAS_SERVED, type Tally } from "./fixtures/message-types.ts";
 
 const url = new URL("./fixtures/ipc-process.ts", import.meta.url);
 
@@ -39,17 +39,28 @@ test("1000 coroutines call one server 10 times each, and every process ends when
   const { ipc, heap, serve, run } = await boot();
   const server = await serve("one");
   expect(await run(["one"], 1000, 10)).toEqual({ answered: 10_000, rejected: 0, wrong: 0, strayReplies: 0 });
-  await ipc.entity().send(await ipc.whenNamed("one"), 9);
+  await ipc.entity().send(await ipc.whenNamed("one"), CLOSE);
   expect((await server.exited).reason).toBe("return");
   expect(heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
 });
 
-test("4 clients call 4 servers", async () => {
-  const { serve, run } = await boot();
+test("4 clients call 4 servers, of which one is killed half-way and started again", async () => {
+  const { kernel, ipc, heap, serve, run } = await boot();
   const names = ["a", "b", "c", "d"];
-  await Promise.all(names.map(serve));
-  const tallies = await Promise.all(names.map(() => run(names, 100, 10)));
-  expect(tallies).toEqual(names.map(() => ({ answered: 1000, rejected: 0, wrong: 0, strayReplies: 0 })));
+  const [mortal] = await Promise.all(names.map(serve));
+  const running = Promise.all(names.map(() => run(names, 100, 10)));
+  // A quarter of all calls goes to each.
+  await ipc.entity().call(await ipc.whenNamed("a"), HAS_SERVED, 500);
+  await kernel.kill(mortal!.pid);
+  await serve("a");
+  for (const { answered, rejected, wrong, strayReplies } of await running) {
+    expect({ all: answered + rejected, wrong, strayReplies }).toEqual({ all: 1000, wrong: 0, strayReplies: 0 });
+    expect(answered).toBeGreaterThanOrEqual(750);
+  }
+  const { data: served } = await ipc.entity().call(await ipc.whenNamed("a"), HAS_SERVED, 0);
+  expect(served).toBeGreaterThan(0);
+  for (const { pid } of kernel.processes()) await kernel.kill(pid);
+  expect(heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
 });
 
 test("calls to a server that is killed again and again are answered or rejected; none hangs, no memory is lost", async () => {
