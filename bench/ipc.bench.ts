@@ -10,6 +10,7 @@ import vqueue from "../generated/vqueue/vqueue.js";
 import type { Delivery } from "../runtime/ipc/index.ts";
 import type { Group, Row } from "./group.ts";
 import { DIST, loadPackage } from "./package.ts";
+import { pin } from "./workers/pin.ts";
 
 type Kind = "vipc" | "comlink" | "comlink-vipc" | "port";
 type Echo = (value: unknown) => Promise<unknown>;
@@ -18,12 +19,15 @@ const loadIpc = () =>
   import(new URL("runtime/ipc/index.js", DIST).href) as Promise<typeof import("../runtime/ipc/index.ts")>;
 
 async function start(kind: Kind, delivery: Delivery, read = false) {
+  // Both ends run at once, unless they only wake each other.
+  const pinned = delivery !== "eventLoop";
+  if (pinned) pin(0);
   const { map, attach } = await loadPackage();
   const { Ipc, Heap, openPort } = await loadIpc();
   const mappings = await Promise.all([map(vqueue), map(vheap), map(vnames)]);
   const [queues, heap, names] = [mappings[0].handle, mappings[1].handle, mappings[2].handle];
   const worker = new Worker(new URL("./workers/ipc.js", import.meta.url), {
-    workerData: { kind, delivery, read, handles: { queues, heap, names } },
+    workerData: { kind, delivery, read, pinned, handles: { queues, heap, names } },
   });
   await once(worker, "message");
   const open = () =>
@@ -231,7 +235,7 @@ const handOvers = (kilobytes: number, touch: boolean): Row => ({
 });
 
 const group: Group = [
-  roundTrips("adaptive", "adaptive"),
+  roundTrips("both awake", "adaptive"),
   roundTrips("both parked", "eventLoop"),
   rates("32 bytes", bytes),
   rates("values", value),

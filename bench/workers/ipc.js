@@ -7,9 +7,11 @@ import { Heap, Ipc, listen } from "../../dist/runtime/ipc/index.js";
 import vheap from "../../generated/vheap/vheap.js";
 import vnames from "../../generated/vnames/vnames.js";
 import vqueue from "../../generated/vqueue/vqueue.js";
+import { pin } from "./pin.ts";
 
 const ACK_EVERY = 8;
-const { kind, delivery, handles, read } = workerData;
+const { kind, delivery, handles, read, pinned } = workerData;
+if (pinned) pin(1);
 
 function sum(bytes) {
   const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2);
