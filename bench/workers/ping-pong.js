@@ -2,8 +2,11 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { attach } from "../../dist/runtime/index.js";
 import vqueue from "../../generated/vqueue/vqueue.js";
+import { pin } from "./pin.ts";
 
 const { handle, kind, side, mailboxes, words, trips } = workerData;
+const isAwake = kind === "vqueue awake" || kind === "spin";
+if (isAwake) pin(side);
 const api = attach(vqueue, handle);
 api.setSpin(kind === "vqueue parked" ? 0 : 1e6);
 

@@ -3,6 +3,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { RingBuffer } from "ringbuf.js";
 import { attach, vvarOf } from "../../dist/runtime/index.js";
 import vqueue, { QUEUE_LEN, SLOT_BYTES } from "../../generated/vqueue/vqueue.js";
+import { pin } from "./pin.ts";
 
 const WORDS = 11;
 const END = 0xffffffff;
@@ -255,6 +256,7 @@ function portEnds() {
 
 const singles = { vqueue: vqueueEnds, ring: ringEnds, port: portEnds, array: arrayEnds };
 const batches = { vqueue: vqueueBatchEnds, ring: ringBatchEnds, array: arrayEnds };
+if (producers === 1) pin(role === "producer" ? 0 : 1);
 const ends = (batch === 1 ? singles : batches)[kind]();
 Atomics.add(gate, READY, 1);
 Atomics.notify(gate, READY);

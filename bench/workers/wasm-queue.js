@@ -1,5 +1,6 @@
 // One end of queues whose loops are inside WebAssembly, one queue after the other in short rounds. Answers with the median of each.
 import { parentPort, workerData } from "node:worker_threads";
+import { pin } from "./pin.ts";
 
 const { systems, gate, role, batch, pid, rounds, items } = workerData;
 const loops = systems.map(({ module, vvar, mailbox }) => {
@@ -10,6 +11,7 @@ const loops = systems.map(({ module, vvar, mailbox }) => {
   const loop = (batch > 1 && api[`${role}Many`]) || api[role];
   return () => loop(mailbox, items, batch);
 });
+pin(role === "produce" ? 0 : 1);
 const times = systems.map(() => []);
 let meetings = 0;
 
