@@ -2,11 +2,11 @@
 // then a figure says where it put them, and nothing of what they run.
 import { spawnSync } from "node:child_process";
 import { readlinkSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { cpus } from "node:os";
 
 export function pin(core: number): void {
   // Elsewhere there is no way from inside.
-  if (process.platform !== "linux" || availableParallelism() < 2) return;
+  if (process.platform !== "linux" || cpus().length < 2) return;
   const thread = readlinkSync("/proc/thread-self").split("/").at(-1)!;
   const { status, stderr } = spawnSync("taskset", ["-p", "-c", String(core), thread], { encoding: "utf8" });
   // Without the command the figure moves from run to run, and is still one.
