@@ -19,10 +19,12 @@ import {
   QueueKind,
   shared,
   State,
+  Takes,
   TASKS,
   taskAt,
   TRACE_LEN,
   Why,
+  wordAt,
 } from "./layout";
 import { FIRST_ORDER, isPriority } from "./policy";
 import { reap } from "./reap";
@@ -81,6 +83,30 @@ export function setNow(us: f64): void {
 /** Makes this process a CPU. `general`: it takes any task, not only those whose affinity names it. @returns its number */
 export function startCpu(general: bool = true): i32 {
   return cpu.startCpu(general);
+}
+
+/**
+ * Lends this CPU, whose thread has a life of its own, to tasks of others, or takes it back: those that have not begun move on. Tasks that may run on
+ * dedicated CPUs only never come.
+ *
+ * @returns 0, or Failure.State: it is no CPU, or a dedicated one
+ */
+export function lend(on: bool): i32 {
+  if (cpu.me == cpu.NONE || cpuAt(cpu.me).takes.load() == Takes.Any || cpuAt(cpu.me).takes.load() == Takes.Full) return Failure.State;
+  cpu.lend(on);
+  return 0;
+}
+
+/**
+ * This CPU, a dedicated one, has as many tasks as it may have at once: it picks only those that belong to this process; others wait, or move to where they
+ * can begin. Or (`false`) it picks all again.
+ */
+export function setFull(on: bool): i32 {
+  if (cpu.me == cpu.NONE) return Failure.State;
+  const takes = cpuAt(cpu.me).takes.load();
+  if (takes != Takes.Any && takes != Takes.Full) return Failure.State;
+  cpu.setFull(on);
+  return 0;
 }
 
 /** Gives the CPU back; its ready tasks move to others. @returns 0, or Failure.State while a task runs */
@@ -259,7 +285,7 @@ export function cpuStats(number: u32): CpuStats {
  * Makes a task that does not run yet: fill its data, then {@link start} it.
  *
  * @param priority - nice value -20..19; under strict priority the level 0..63, 0 first
- * @param affinity - bit n: may run on CPU n; all bits: on every general CPU
+ * @param affinity - bit n: may run on CPU n; all bits: on every CPU that takes tasks of others; bit 31 alone: on every one of those that is not only lent
  * @param bound - belongs to this process, and ends with it
  * @param detached - is forgotten when it ends; otherwise {@link release} it
  * @param tell - this process's CPU is told of its end, see {@link takeFinished}
@@ -449,6 +475,16 @@ export function taskStats(id: u32): TaskStats {
   return stats;
 }
 
+/** The first task in the table from a place on that has been started, for those who look at all: the place is the id's lower 14 bits. 0: there is none */
+export function taskFrom(place: u32): u32 {
+  for (let index = place; index < TASKS; index++) {
+    const word = wordAt(index).load();
+    const state = stateOf(word);
+    if (state != State.Free && state != State.Spawning) return idOf(index, word);
+  }
+  return 0;
+}
+
 // ------------------------------------------------------------------ waiting
 
 /**
@@ -518,6 +554,10 @@ export function closeQueue(id: u32): i32 {
 export function waitOn(queue: u32, deadlineUs: f64 = 0): i32 {
   return sync.waitOn(queue, deadlineOf(deadlineUs));
 }
+/** Permits of a semaphore; 1: an event is set. */
+export function valueOf(queue: u32): i32 {
+  return sync.valueOf(queue);
+}
 /** @returns 1 somebody was notified, 0 nobody waits */
 export function notifyOne(queue: u32): i32 {
   if (wait.queueIndex(queue) == cpu.NONE) return Failure.Stale;
@@ -546,14 +586,26 @@ export function lengthOf(queue: u32): i32 {
 
 /** @returns 0 locked; 1 locked, and the owner before died with it; 2 somebody has it */
 export function tryLock(mutex: u32): i32 {
-  return sync.tryLock(mutex);
+  return sync.tryLock(mutex, sync.runningId());
 }
-/** As {@link tryLock}, but 2 means that the running task has announced its wait: {@link block}, then call again. */
-export function lock(mutex: u32, deadlineUs: f64 = 0): i32 {
-  return sync.lock(mutex, deadlineOf(deadlineUs));
+/** The same for a task of this process that need not run. */
+export function tryLockFor(mutex: u32, task: u32): i32 {
+  return sync.tryLock(mutex, task);
+}
+/**
+ * As {@link tryLock}, but 2 means that the running task has announced its wait: {@link block}, then call again.
+ *
+ * @param heedless - wait also if the task is cancelled already
+ */
+export function lock(mutex: u32, deadlineUs: f64 = 0, heedless: bool = false): i32 {
+  return sync.lock(mutex, deadlineOf(deadlineUs), heedless);
 }
 export function unlock(mutex: u32): i32 {
-  return sync.unlock(mutex);
+  return sync.unlock(mutex, sync.runningId());
+}
+/** The same for a task of this process that need not run. */
+export function unlockFor(mutex: u32, task: u32): i32 {
+  return sync.unlock(mutex, task);
 }
 /** @returns 0 taken, 2 there is no permit */
 export function tryAcquire(semaphore: u32): i32 {
@@ -580,6 +632,11 @@ export function arrive(barrier: u32, parties: u32): i32 {
 }
 export function waitBarrier(barrier: u32, phase: u32, deadlineUs: f64 = 0): i32 {
   return sync.waitBarrier(barrier, phase, deadlineOf(deadlineUs));
+}
+
+/** One who has arrived, and does not wait any longer, leaves again. @returns 1 it has left, 0 the barrier is open */
+export function withdraw(barrier: u32, phase: u32): i32 {
+  return sync.withdraw(barrier, phase);
 }
 
 function deadlineOf(us: f64): u64 {

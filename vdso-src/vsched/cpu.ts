@@ -5,7 +5,7 @@
  * `summary`. The CPU takes them in the other order. Bits may be set twice or for nothing: who takes one looks at the task word.
  */
 import * as policy from "./policy";
-import { clear, TIMERS } from "./heap";
+import { ASIDE, clear, firstKey, firstOf, insert, removeFirst, sizeOf, stampAt, TIMERS } from "./heap";
 import {
   Asleep,
   Cpu,
@@ -16,6 +16,7 @@ import {
   shared,
   State,
   SUMMARIES,
+  Takes,
   TASKS,
   taskAt,
   Why,
@@ -26,9 +27,16 @@ import * as queue from "./run-queue";
 import { event, TraceEvent } from "./trace";
 import { find, idOf, indexOf, makeReady, run, stampOf, stateOf, whoOf, whyOf } from "./word";
 
-/** Any general CPU. */
+// Affinities that name no CPU, told by a bit that is none's.
+/** Any CPU that takes tasks of others. */
 export const ANYWHERE: u32 = 0xffffffff;
+/** The same, but none that is only lent. */
+export const DEDICATED: u32 = 0x80000000;
 export const NONE: u32 = 0xffffffff;
+/** A lent CPU that does nothing comes after a dedicated one that sleeps, and before one that runs something. */
+const LENT_COST: i32 = 4;
+/** A full one comes after all others. */
+const FULL_COST: i32 = 1 << 30;
 /** Ready, but on no CPU: the next one that starts takes it. */
 export const NOWHERE: u32 = 1023;
 
@@ -42,6 +50,8 @@ export let running: u32 = NONE;
 export let runningId: u32 = 0;
 /** Microseconds, as the host said last. */
 export let now: u64 = 0;
+/** As many tasks as may have begun here at once have begun: others are set aside until one ends. */
+let full: bool = false;
 /** Until when the running task has been charged. */
 let chargedUntil: u64 = 0;
 
@@ -78,7 +88,9 @@ export function isLive(cpu: Cpu): bool {
 }
 
 export function allows(affinity: u32, number: u32, cpu: Cpu): bool {
-  return affinity == ANYWHERE ? cpu.general.load() != 0 : ((affinity >> number) & 1) != 0;
+  if ((affinity & DEDICATED) == 0) return ((affinity >> number) & 1) != 0;
+  const takes = cpu.takes.load();
+  return takes != Takes.Own && (takes != Takes.Lent || affinity != DEDICATED);
 }
 
 function limit(): u32 {
@@ -100,8 +112,10 @@ export function choose(affinity: u32, preferred: u32): u32 {
   for (let number: u32 = 0; number < end; number++) {
     const cpu = cpuAt(number);
     if (!isLive(cpu) || !allows(affinity, number, cpu)) continue;
-    const tasks = (max(cpu.load.load(), 0) & 0xffffff) + (cpu.current.load() == 0 ? 0 : 1);
-    const cost = tasks * 4 + (cpu.asleep.load() == Asleep.Idle ? 0 : 2) + (number == preferred ? 0 : 1);
+    const tasks = (max(cpu.load.load(), 0) & 0x7fffff) + (cpu.current.load() == 0 ? 0 : 1);
+    const takes = cpu.takes.load();
+    const reluctance = takes == Takes.Full ? FULL_COST : takes == Takes.Lent ? LENT_COST : 0;
+    const cost = reluctance + tasks * 4 + (cpu.asleep.load() == Asleep.Idle ? 0 : 2) + (number == preferred ? 0 : 1);
     if (cost < least) {
       least = cost;
       best = number;
@@ -124,7 +138,8 @@ export function announce(index: u32, ready: u64): void {
       // Also this thread's own: its event loop may wait for the bell.
       ring(number);
       // SYNC cpu-gone: made ready first, looked second; pairs with `cpu-gone` in stopCpu(), reap() and startCpu().
-      if (isLive(cpu)) {
+      // SYNC lent: the same; pairs with `lent` in lend().
+      if (isLive(cpu) && allows(taskAt(index).affinity.load(), number, cpu)) {
         if (shared.idle.load() != 0) ringIdle(index, number);
         return;
       }
@@ -167,8 +182,17 @@ function ringIdle(index: u32, chosen: u32): void {
   const free = cpu.current.load() == 0;
   if (free && cpu.load.load() <= 1) return;
   const affinity = free && policy.reorders() ? ANYWHERE : taskAt(index).affinity.load();
-  const idle = shared.idle.load() & affinity & ~((<u32>1) << chosen);
-  if (idle != 0) ring(<u32>ctz(idle));
+  let lent = NONE;
+  for (let idle = shared.idle.load() & ~((<u32>1) << chosen); idle != 0; idle &= idle - 1) {
+    const number = <u32>ctz(idle);
+    if (number >= CPUS || !allows(affinity, number, cpuAt(number))) continue;
+    if (cpuAt(number).takes.load() != Takes.Lent) {
+      ring(number);
+      return;
+    }
+    lent = number;
+  }
+  if (lent != NONE) ring(lent);
 }
 
 export function ringAnyway(cpu: Cpu): void {
@@ -240,13 +264,43 @@ let readyWord: u64 = 0;
 
 /** Drops stale entries until the first is good. @returns its index, TASKS when the queue is empty */
 function firstReady(): u32 {
+  if (!full && sizeOf(ASIDE) != 0) bringBack();
   while (true) {
     const index = queue.first();
     if (index == TASKS) return TASKS;
     readyWord = wordAt(index).load();
-    if (stateOf(readyWord) == State.Ready && whoOf(readyWord) == me && stampOf(readyWord) == queue.stampAt(index)) return index;
+    const good = isReadyHere(readyWord, queue.stampAt(index));
+    if (good && (!full || taskAt(index).home.load() == pid)) return index;
     queue.remove(index);
+    if (good) setAside(index);
   }
+}
+
+function isReadyHere(word: u64, stamp: u32): bool {
+  return stateOf(word) == State.Ready && whoOf(word) == me && stampOf(word) == stamp;
+}
+
+/** Gives a task that was first here, and may not begin, to a CPU where it may; if there is none, it keeps its place here, and others may still take it. */
+function setAside(index: u32): void {
+  const target = choose(taskAt(index).affinity.load(), me);
+  if (target == me || target == NONE) {
+    insert(ASIDE, index, queue.keyAt(index), taskAt(index).order.load(), stampOf(readyWord));
+    return;
+  }
+  const moved = makeReady(index, readyWord, whyOf(readyWord), target);
+  if (moved == 0) return;
+  cpuAt(me).load.sub(1);
+  event(TraceEvent.Migrate, target, idOf(index, moved));
+  announce(index, moved);
+}
+
+/** The first of those set aside is among the others again, if it is still here. */
+function bringBack(): void {
+  const index = firstOf(ASIDE);
+  const key = firstKey(ASIDE);
+  const stamp = stampAt(ASIDE, index);
+  removeFirst(ASIDE);
+  if (isReadyHere(wordAt(index).load(), stamp)) queue.insert(index, key, taskAt(index).order.load(), stamp);
 }
 
 /** Makes this process a CPU. @returns its number, or Failure.Full */
@@ -257,7 +311,9 @@ export function startCpu(general: bool): i32 {
     if (cpu.pid.load() != 0 || !cpu.pid.cas(0, pid)) continue;
     queue.clear();
     clear(TIMERS);
-    cpu.general.store(general ? 1 : 0);
+    clear(ASIDE);
+    cpu.takes.store(general ? Takes.Any : Takes.Own);
+    full = false;
     cpu.current.store(0);
     cpu.asleep.store(Asleep.No);
     cpu.resched.store(0);
@@ -270,14 +326,33 @@ export function startCpu(general: bool): i32 {
     chargedUntil = now;
     // SYNC cpu-gone: live first, looked for what nobody has second; pairs with `cpu-gone` in announce().
     cpu.live.store(1);
-    adopt();
+    adopt(true);
     return number;
   }
   return Failure.Full;
 }
 
-/** Takes what is ready on no CPU. */
-function adopt(): void {
+/** This CPU takes tasks of others as well, or no more. */
+export function lend(on: bool): void {
+  const cpu = cpuAt(me);
+  // SYNC lent: told first, moved second; pairs with `lent` in announce().
+  cpu.takes.store(on ? Takes.Lent : Takes.Own);
+  if (on) {
+    adopt(false);
+    return;
+  }
+  shared.idle.and(~((<u32>1) << me));
+  evacuate();
+}
+
+/** This CPU begins no tasks that could begin elsewhere, or does so again. */
+export function setFull(on: bool): void {
+  full = on;
+  cpuAt(me).takes.store(on ? Takes.Full : Takes.Any);
+}
+
+/** Takes what is ready on no CPU; of a CPU that is new: also what is ready on it already. */
+function adopt(isNew: bool): void {
   for (let index: u32 = 0; index < TASKS; index++) {
     let word = wordAt(index).load();
     if (stateOf(word) != State.Ready) continue;
@@ -287,7 +362,7 @@ function adopt(): void {
       if (!allows(taskAt(index).affinity.load(), me, cpuAt(me))) continue;
       word = makeReady(index, word, whyOf(word), me);
       if (word == 0) continue;
-    }
+    } else if (!isNew) continue;
     cpuAt(me).load.add(1);
     arrive(index);
   }
@@ -302,7 +377,7 @@ export function pickNext(): u32 {
     const index = firstReady();
     if (index == TASKS) {
       // A hint that a death left wrong is put right here.
-      if (cpu.load.load() != 0 && !hasArrivals(cpu)) cpu.load.store(0);
+      if (cpu.load.load() != 0 && sizeOf(ASIDE) == 0 && !hasArrivals(cpu)) cpu.load.store(0);
       return 0;
     }
     queue.remove(index);
@@ -372,23 +447,28 @@ export function giveUp(preempted: bool): bool {
   return true;
 }
 
-/** Gives ready tasks whose CPU is not live, or that are on none, to those that are. May be repeated. */
+/** Gives ready tasks that are on no CPU, on one that is not live, or where they may not run, to others. May be repeated. */
 export function evacuate(): void {
   for (let index: u32 = 0; index < TASKS; index++) {
     const word = wordAt(index).load();
     if (stateOf(word) != State.Ready) continue;
     const number = whoOf(word);
-    if (number < CPUS && isLive(cpuAt(number))) continue;
-    const target = choose(taskAt(index).affinity.load(), number);
+    const affinity = taskAt(index).affinity.load();
+    const from = cpuAt(min(number, CPUS - 1));
+    const live = number < CPUS && isLive(from);
+    if (live && allows(affinity, number, from)) continue;
+    const target = choose(affinity, number);
     if (target == NONE && number == NOWHERE) continue;
     const moved = makeReady(index, word, whyOf(word), target == NONE ? NOWHERE : target);
-    if (moved != 0) announce(index, moved);
+    if (moved == 0) continue;
+    if (live) from.load.sub(1);
+    announce(index, moved);
   }
 }
 
 /** Takes half of the ready tasks of the CPU that has the most; of the next one if all of those have to stay. @returns how many */
 export function steal(): u32 {
-  if (me == NONE) return 0;
+  if (me == NONE || full) return 0;
   let tried: u32 = 0;
   for (let victim = richest(tried); victim != NONE; victim = richest(tried)) {
     const taken = takeFrom(victim);
@@ -432,10 +512,14 @@ function richest(tried: u32): u32 {
   let best: u32 = NONE;
   let most: i32 = 0;
   const end = limit();
+  // What a CPU that runs nothing is called for it takes itself in a moment, and this thread has other things to do.
+  const isLent = cpuAt(me).takes.load() == Takes.Lent;
   for (let number: u32 = 0; number < end; number++) {
-    // Tasks on a CPU that is not general are there because they have to.
-    if (number == me || !isLive(cpuAt(number)) || ((tried >> number) & 1) != 0 || cpuAt(number).general.load() == 0) continue;
-    const load = cpuAt(number).load.load();
+    const it = cpuAt(number);
+    // Tasks on a CPU that takes none of others are there because they have to.
+    if (number == me || !isLive(it) || ((tried >> number) & 1) != 0 || it.takes.load() == Takes.Own) continue;
+    const load = it.load.load();
+    if (isLent && load <= 1 && it.current.load() == 0) continue;
     if (load > most) {
       most = load;
       best = number;
@@ -467,7 +551,7 @@ export function prepareIdle(): u32 {
   const cpu = cpuAt(me);
   const seen = cpu.bell.load();
   event(TraceEvent.Park, me, 0);
-  if (cpu.general.load() != 0) shared.idle.or((<u32>1) << me);
+  if (cpu.takes.load() != Takes.Own && !full) shared.idle.or((<u32>1) << me);
   cpu.asleep.store(Asleep.Idle);
   return seen;
 }
@@ -477,8 +561,8 @@ export function hasWork(): bool {
   const cpu = cpuAt(me);
   // SYNC park: asleep first, looked second; pairs with `park` in ring().
   if (hasArrivals(cpu) || firstReady() != TASKS) return true;
-  // Others than general ones are sent what they may run.
-  return cpu.general.load() != 0 && steal() != 0;
+  // Those that take none of others are sent what they may run.
+  return cpu.takes.load() != Takes.Own && steal() != 0;
 }
 
 export function endIdle(): void {
@@ -492,4 +576,5 @@ export function forgetCpu(): void {
   me = NONE;
   queue.clear();
   clear(TIMERS);
+  clear(ASIDE);
 }

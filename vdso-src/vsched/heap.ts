@@ -1,5 +1,6 @@
 /**
- * Two heaps of tasks in private memory: those ready on this process's CPU (see `run-queue.ts`), and those that wait here with a deadline.
+ * Heaps of tasks in private memory: those ready on this process's CPU (see `run-queue.ts`), those of them that may not begin now, and those that wait
+ * here with a deadline.
  *
  * One writer, no races, and a death leaves nothing behind. A task has at most one entry in each, so a heap is never larger than the task
  * table; adding and taking cost O(log n). An entry carries the stamp of the word that it was made for: when the word has moved on the entry
@@ -14,14 +15,17 @@ import { TASKS } from "./layout";
 export const READY: u32 = 0;
 /** Waiting tasks; the key is the deadline. */
 export const TIMERS: u32 = 1;
+/** Ready tasks that have to wait until there is room for them to begin; as in {@link READY}. */
+export const ASIDE: u32 = 2;
+const HEAPS: u32 = 3;
 
 const SLOTS: u32 = TASKS + 1;
-const slots = new StaticArray<u32>(2 * SLOTS);
-const places = new StaticArray<u32>(2 * TASKS);
-const keys = new StaticArray<u64>(2 * TASKS);
-const orders = new StaticArray<u64>(2 * TASKS);
-const stamps = new StaticArray<u32>(2 * TASKS);
-const sizes = new StaticArray<u32>(2);
+const slots = new StaticArray<u32>(HEAPS * SLOTS);
+const places = new StaticArray<u32>(HEAPS * TASKS);
+const keys = new StaticArray<u64>(HEAPS * TASKS);
+const orders = new StaticArray<u64>(HEAPS * TASKS);
+const stamps = new StaticArray<u32>(HEAPS * TASKS);
+const sizes = new StaticArray<u32>(HEAPS);
 
 export function sizeOf(heap: u32): u32 {
   return unchecked(sizes[heap]);

@@ -45,7 +45,7 @@
 /** Tasks at once. */
 export const TASKS: u32 = config.range("TASKS", 16384, 1, 16384);
 /** CPUs at once. */
-export const CPUS: u32 = config.range("CPUS", 16, 1, 32);
+export const CPUS: u32 = config.range("CPUS", 16, 1, 31);
 /** Wait queues, mutexes, semaphores, events and barriers at once. */
 export const QUEUES: u32 = config.range("QUEUES", 1024, 1, 16384);
 /** Waiters that a wait queue finds without looking through the task table. */
@@ -176,8 +176,7 @@ export enum Failure {
   @align(64) pid: Atomic<u32>;
   /** 1: takes tasks. 0: it is being made, or taken out. */
   live: Atomic<u32>;
-  /** 1: takes any task that may run here; 0: only those that name it in an affinity that is not "all". */
-  general: Atomic<u32>;
+  takes: Atomic<Takes>;
   /** Smallest virtual run time of those that wait here; never goes back. */
   minVruntime: Atomic<u64>;
   /** Id of the task that runs, 0: none. */
@@ -201,6 +200,18 @@ export enum Failure {
   @len(SUMMARIES) summary: FixedArray<Atomic<u64>>;
   /** Bit n: task n may have become ready here, or ended, and this CPU wants to know. */
   @len(WORDS) arrivals: FixedArray<Atomic<u64>>;
+}
+
+/** Which tasks a CPU takes, beside those whose affinity names it. */
+export enum Takes {
+  /** No others. */
+  Own,
+  /** Any. */
+  Any,
+  /** Any but those for dedicated CPUs, and rather none while others have nothing to do: its thread has a life of its own. */
+  Lent,
+  /** Any, but begins none now: as many as it may have at once have begun. */
+  Full,
 }
 
 /** Why a CPU sleeps. */
@@ -267,7 +278,7 @@ export enum QueueKind {
   @align(64) cursor: Atomic<u32>;
   /** Place of the next that becomes ready. */
   @align(64) nextOrder: Atomic<u64>;
-  /** Bit n: general CPU n sleeps for want of work, or is about to. May be 0 for one that sleeps while somebody is about to ring it. */
+  /** Bit n: CPU n, which takes tasks of others, sleeps for want of work, or is about to. May be 0 for one that sleeps while somebody is about to ring it. */
   @align(64) idle: Atomic<u32>;
   @align(64) nextQueue: Atomic<u32>;
   nextTrace: Atomic<u32>;

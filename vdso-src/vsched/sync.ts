@@ -7,10 +7,10 @@
  *
  * The queue's `owner` claims it (0 -> pid), its `word` publishes it; so a creator who dies in between leaves a claim with its name.
  */
-import { me, NONE, pid, running } from "./cpu";
-import { Failure, QueueKind, QUEUES, shared, State, taskAt, WaitQueue, Why, wordAt } from "./layout";
+import { NONE, runningId as lastId, runningWord } from "./cpu";
+import { Failure, QueueKind, QUEUES, shared, State, taskAt, WaitQueue, Why } from "./layout";
 import { beginWait, cancelWait, clearCells, notifyAll, notifyOne, QUEUE, queueIdOf, queueIndex } from "./wait";
-import { find, idOf, stateOf } from "./word";
+import { find, indexOf, stateOf } from "./word";
 
 export const WAIT: i32 = 2;
 /** The owner before died while it held the mutex. */
@@ -60,9 +60,9 @@ function missing(queue: WaitQueue): bool {
 }
 
 /** Announces a wait on a queue of any kind. @returns WAIT, or a Failure */
-export function waitOn(id: u32, deadline: u64): i32 {
+export function waitOn(id: u32, deadline: u64, heedless: bool = false): i32 {
   if (queueIndex(id) == NONE) return Failure.Stale;
-  const begun = beginWait(QUEUE | id, deadline);
+  const begun = beginWait(QUEUE | id, deadline, heedless);
   if (begun != 0) return begun;
   // SYNC queue-closed: announced first, looked second; pairs with `queue-closed` in closeQueue().
   if (queueIndex(id) != NONE) return WAIT;
@@ -83,38 +83,48 @@ function isAlive(id: u32): bool {
   return word != 0 && stateOf(word) != State.Exited;
 }
 
-/** @returns 0 locked, 1 locked, and the owner before died with it, WAIT: somebody has it (nothing is announced) */
-export function tryLock(id: u32): i32 {
+/** The running task; 0: none runs. */
+export function runningId(): u32 {
+  return runningWord() == 0 ? 0 : lastId;
+}
+
+/**
+ * For a task of this process, running or not.
+ *
+ * @returns 0 locked, 1 locked, and the owner before died with it, WAIT: somebody has it (nothing is announced)
+ */
+export function tryLock(id: u32, mine: u32): i32 {
   const mutex = queueOf(id, QueueKind.Mutex);
   if (missing(mutex)) return Failure.Stale;
-  if (running == NONE) return Failure.State;
-  const mine = idOf(running, wordAt(running).load());
+  if (!isAlive(mine)) return Failure.State;
   const seen = mutex.value.load();
   if (seen == mine) return Failure.Owner;
   if (seen != 0 && seen != OWNER_DIED && isAlive(seen)) return WAIT;
   if (!mutex.value.cas(seen, mine)) return WAIT;
-  const task = taskAt(running);
+  const task = taskAt(indexOf(mine));
   task.held.store(task.held.load() + 1);
   return seen == 0 ? 0 : 1;
 }
 
-/** As {@link tryLock}, but announces a wait. */
-export function lock(id: u32, deadline: u64): i32 {
-  const first = tryLock(id);
+/** As {@link tryLock}, for the running task; announces a wait. */
+export function lock(id: u32, deadline: u64, heedless: bool): i32 {
+  const mine = runningId();
+  const first = tryLock(id, mine);
   if (first != WAIT) return first;
-  const begun = waitOn(id, deadline);
+  const begun = waitOn(id, deadline, heedless);
   if (begun != WAIT) return begun;
   // SYNC unlocked: announced first, tried second; pairs with `unlocked` in unlock().
-  return settled(tryLock(id));
+  return settled(tryLock(id, mine));
 }
 
-export function unlock(id: u32): i32 {
+/** For a task of this process, running or not. */
+export function unlock(id: u32, mine: u32): i32 {
   const mutex = queueOf(id, QueueKind.Mutex);
   if (missing(mutex)) return Failure.Stale;
-  if (running == NONE) return Failure.State;
+  if (!isAlive(mine)) return Failure.State;
   // SYNC unlocked: free first, notified second; pairs with `unlocked` in lock().
-  if (!mutex.value.cas(idOf(running, wordAt(running).load()), 0)) return Failure.Owner;
-  const task = taskAt(running);
+  if (!mutex.value.cas(mine, 0)) return Failure.Owner;
+  const task = taskAt(indexOf(mine));
   task.held.store(task.held.load() - 1);
   notifyOne(QUEUE | id);
   return 0;
@@ -230,6 +240,25 @@ export function waitBarrier(id: u32, phase: u32, deadline: u64): i32 {
   if (begun != WAIT) return begun;
   // SYNC barrier: announced first, looked second; pairs with `barrier` in arrive().
   return settled(barrier.value.load() >> 16 != phase ? 0 : WAIT);
+}
+
+/** One who has arrived leaves again, because it does not wait any longer. @returns 1 it has left, 0 the barrier is open */
+export function withdraw(id: u32, phase: u32): i32 {
+  const barrier = queueOf(id, QueueKind.Barrier);
+  if (missing(barrier)) return Failure.Stale;
+  let seen = barrier.value.load();
+  while (seen >> 16 == phase && (seen & 0xffff) != 0) {
+    const found = barrier.value.compareExchange(seen, seen - 1);
+    if (found == seen) return 1;
+    seen = found;
+  }
+  return 0;
+}
+
+/** Permits of a semaphore, 1 for an event that is set; of the others what their kind means by it. */
+export function valueOf(id: u32): i32 {
+  const index = queueIndex(id);
+  return index == NONE ? Failure.Stale : <i32>(unchecked(shared.queues[index]).value.load() & 0x7fffffff);
 }
 
 /** May those who wait for this queue have missed that they can go on? Asked by the reaper. */

@@ -1,5 +1,5 @@
 /** The life of a task: create, start, exit, release, cancel, join. */
-import { announce, ANYWHERE, charge, choose, endRunning, me, NONE, NOWHERE, pid, ring, running, runningWord, setArrival } from "./cpu";
+import { announce, charge, choose, DEDICATED, endRunning, me, NONE, NOWHERE, pid, ring, running, runningWord, setArrival } from "./cpu";
 import { cpuAt, CPUS, Failure, shared, State, TASKS, taskAt, Why, wordAt } from "./layout";
 import * as policy from "./policy";
 import { recoverMutexes } from "./sync";
@@ -18,7 +18,7 @@ function put<T>(field: Atomic<T>, value: T): void {
 /** Takes a free slot and fills it. Nobody sees the task until {@link start}. */
 export function create(kind: u32, entry: u32, priority: i32, affinity: u32, home: u32, detached: bool, tell: u32): i32 {
   if (!policy.isPriority(priority)) return Failure.Range;
-  if (affinity != ANYWHERE && choose(affinity, me) == NONE) return Failure.NoCpu;
+  if ((affinity & DEDICATED) == 0 && choose(affinity, me) == NONE) return Failure.NoCpu;
   const from = shared.cursor.load() % TASKS;
   for (let step: u32 = 0; step < TASKS; step++) {
     let index = from + step;
