@@ -3,7 +3,7 @@ import { Failure, type VschedApi, Why } from "../../generated/vsched/vsched.js";
 import { VdsoError } from "../errors.ts";
 import type { Loan } from "../ipc/heap.ts";
 import type { Payloads } from "./payload.ts";
-import { cancelled, circle, type Task, type TaskContext, WAIT } from "./task.ts";
+import { announced, cancelled, circle, Exit, type Task, type TaskContext, WAIT } from "./task.ts";
 
 /** What a coroutine needs of its CPU. */
 export interface CoroutineHost {
@@ -24,19 +24,30 @@ export type Deliver = (ok: boolean, value: unknown, now: boolean) => boolean;
 
 export class Coroutine implements TaskContext {
   readonly id: number;
+  readonly api: VschedApi;
   readonly run: (context: TaskContext) => unknown;
   readonly deliver: Deliver;
+  /** Is it a function of a module, rather than one of this thread? */
+  readonly isGuest: boolean;
   readonly #host: CoroutineHost;
   #resume: (() => void) | undefined;
   #outside = false;
   #abort: AbortController | undefined;
   #loans: Loan[] | undefined;
 
-  constructor(host: CoroutineHost, id: number, run: (context: TaskContext) => unknown, deliver: Deliver) {
+  constructor(
+    host: CoroutineHost,
+    id: number,
+    run: (context: TaskContext) => unknown,
+    deliver: Deliver,
+    isGuest = false,
+  ) {
     this.#host = host;
+    this.api = host.api;
     this.id = id;
     this.run = run;
     this.deliver = deliver;
+    this.isGuest = isGuest;
   }
 
   /** Is it the running task? If not, its code goes on by itself, or not at all. */
@@ -69,6 +80,7 @@ export class Coroutine implements TaskContext {
       this.#outside = true;
       this.#host.countOutside(1);
     }
+    this.#host.tellTime();
     api.prepareWait(0, true);
     // Unless it was unblocked meanwhile: it stays what it is, and is picked again.
     if (api.block() !== 0) api.yieldNow();
@@ -101,6 +113,7 @@ export class Coroutine implements TaskContext {
   /** Gives way; `resume` is called when it is picked again. */
   giveWay(resume: () => void): void {
     this.#resume = resume;
+    this.#host.tellTime();
     this.#host.api.yieldNow();
     this.#host.released();
   }
@@ -120,6 +133,10 @@ export class Coroutine implements TaskContext {
   /** It has ended: what it borrowed and neither released nor returned goes back. */
   releaseLoans(): void {
     if (this.#loans) for (const loan of this.#loans) loan[Symbol.dispose]();
+  }
+
+  exit(value?: unknown): never {
+    throw new Exit(value);
   }
 
   shouldYield(): boolean {
@@ -153,9 +170,10 @@ export class Coroutine implements TaskContext {
     const { api } = this.#host;
     while (true) {
       if (!this.isRunning) await this.enter();
-      const outcome = call(api);
+      const outcome = announced(api, call);
       if (outcome !== WAIT) return outcome;
       const parked = this.#parked();
+      this.#host.tellTime();
       if (api.block() === 0) {
         this.#host.released();
         await parked;

@@ -16,6 +16,7 @@ import { VdsoError } from "../errors.ts";
 import { structured } from "../ipc/codec.ts";
 import { type Heap, Loan } from "../ipc/heap.ts";
 import { vvarOf } from "../loader/attach.ts";
+import { syncOf, syncToken } from "./sync.ts";
 
 const Form = { Nothing: 0, Scalars: 1, Value: 2, Lent: 3 } as const;
 const Scalar = { Undefined: 0, Null: 1, False: 2, True: 3, Number: 4 } as const;
@@ -44,6 +45,7 @@ const NO_BYTES = new Uint8Array(0);
 export class Payloads {
   readonly heap: Heap | undefined;
   readonly #api: VschedApi;
+  readonly #owner: { readonly api: VschedApi };
   readonly #pid: number;
   readonly #bytes: Uint8Array<SharedArrayBuffer>;
   readonly #words: Uint32Array<SharedArrayBuffer>;
@@ -55,6 +57,7 @@ export class Payloads {
   /** Without a heap, values have to fit into a task. */
   constructor(api: VschedApi, pid: number, heap: Heap | undefined) {
     this.#api = api;
+    this.#owner = { api };
     this.#pid = pid;
     this.heap = heap;
     const vvar = vvarOf(api);
@@ -193,7 +196,7 @@ export class Payloads {
   /** @returns which of the loans it is, and 1 if its receiver gets a copy */
   #sendable(object: object, loans: Loan[], made: Loan[]): unknown {
     if (object instanceof Loan) return [loans.push(object) - 1, 0];
-    if (!this.heap || !isLarge(object)) return undefined;
+    if (!this.heap || !isLarge(object)) return syncToken(object);
     const loan = this.heap.loan(object.length);
     made.push(loan);
     loan.bytes.set(object);
@@ -216,7 +219,7 @@ export class Payloads {
       case Form.Scalars:
         return this.#takeScalars(at)[0];
       case Form.Value:
-        return structured.decode(this.#inline(at));
+        return structured.decode(this.#inline(at), (token) => this.#syncOf(token));
       case Form.Lent:
         return this.#receiveLoan(at);
       default:
@@ -352,6 +355,8 @@ export class Payloads {
         loans.push(heap.accept(view.getFloat64(start, true), view.getFloat64(start + 8, true)));
       }
       return structured.decode(copy.subarray(0, length), (token) => {
+        const sync = syncOf(this.#owner, token);
+        if (sync) return sync;
         const [index, copied] = token as number[];
         const loan = loans[index!];
         if (!loan) throw damaged();
@@ -389,10 +394,18 @@ export class Payloads {
     );
   }
 
-  #borrow(token: unknown): Uint8Array {
+  #borrow(token: unknown): unknown {
+    const sync = syncOf(this.#owner, token);
+    if (sync) return sync;
     const [offset, length, copied] = token as number[];
     const view = this.#view(offset!, length!);
     return copied === 1 ? new Uint8Array(view) : view;
+  }
+
+  #syncOf(token: unknown): unknown {
+    const sync = syncOf(this.#owner, token);
+    if (!sync) throw damaged();
+    return sync;
   }
 
   #view(offset: number, length: number): Uint8Array<SharedArrayBuffer> {
@@ -403,9 +416,9 @@ export class Payloads {
   }
 }
 
-/** A loan among arguments: its receiver looks at the sender's memory. */
+/** A loan among arguments: its receiver looks at the sender's memory. A mutex is the same one there. */
 function borrowed(value: object): unknown {
-  return value instanceof Loan ? [value.bytes.byteOffset, value.length] : undefined;
+  return value instanceof Loan ? [value.bytes.byteOffset, value.length] : syncToken(value);
 }
 
 function encode(value: unknown, what: string, replace: (value: object) => unknown): Uint8Array {

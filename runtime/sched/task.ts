@@ -14,6 +14,8 @@ export interface TaskOptions {
    * Default: false.
    */
   readonly thread?: boolean;
+  /** Of a function of a module, or a native task: numbers of the CPUs that may run it. Default: all that take tasks of others. */
+  readonly affinity?: readonly number[];
 }
 
 /** A spawned task. */
@@ -62,6 +64,8 @@ export class Task<T = unknown> {
 /** What a task's own code can do; handed to it as its last argument. */
 export interface TaskContext {
   readonly id: number;
+  /** The image's API in this process: what mutexes and their like are made with. */
+  readonly api: VschedApi;
   /** Fires when the task is cancelled, at its next wait or yield. */
   readonly signal: AbortSignal;
   /**
@@ -69,6 +73,8 @@ export interface TaskContext {
    * Otherwise it goes back when the task has ended. For errors see `Heap.loan`.
    */
   loan(bytes: number): Loan;
+  /** Ends the task with this value, from however deep in its calls: by an exception, which `finally` sees. */
+  exit(value?: unknown): never;
   /** Should it yield now, by the scheduler's policy? For loops: `if (task.shouldYield()) await task.yieldNow()`. */
   shouldYield(): boolean;
   /** Lets others run. After the task's end: `ERR_VDSO_STALE_HANDLE`, as for all waits. */
@@ -87,11 +93,32 @@ export interface TaskContext {
   wait(call: (api: VschedApi) => number, again?: boolean): Promise<number>;
 }
 
+/** Thrown by a task's `exit`. */
+export class Exit {
+  readonly value: unknown;
+
+  constructor(value: unknown) {
+    this.value = value;
+  }
+}
+
 /** What a task's kind in the image's table says of it. */
 export const Kind = { Coroutine: 1, Portable: 2, Thread: 3, Native: 4 } as const;
+/** Kinds of tasks that have a function's name. */
+export const NAMED_KINDS: ReadonlySet<number> = new Set([Kind.Portable, Kind.Thread, Kind.Native]);
 
 /** What functions of the image return when the running task has announced a wait. */
 export const WAIT = 2;
+
+/** Calls what may announce a wait of the running task. One that throws has announced none. */
+export function announced(api: VschedApi, call: (api: VschedApi) => number): number {
+  try {
+    return call(api);
+  } catch (error) {
+    api.cancelWait();
+    throw error;
+  }
+}
 
 /** The error of a join that closes a circle: who waits for whom, from this task back to it. */
 export function circle(api: VschedApi, id: number, target: number): VdsoError {
