@@ -11,21 +11,23 @@
  *
  * Portable tasks are exported functions of modules; whichever CPU takes one imports the module (once) and calls the function.
  */
-import { Failure, type VschedApi, Why } from "../../generated/vsched/vsched.js";
+import { CPUS, Failure, type VschedApi, Why } from "../../generated/vsched/vsched.js";
 import { VdsoError } from "../errors.ts";
 import type { Heap } from "../ipc/heap.ts";
 import { vvarOf } from "../loader/attach.ts";
 import { Coroutine, type CoroutineHost } from "./coroutine.ts";
 import { drive, isGenerator } from "./generator.ts";
+import { Lookout } from "./lookout.ts";
 import { type AttachLibrary, NativeTasks } from "./native.ts";
 import { type Packed, Payloads } from "./payload.ts";
-import { cancelled, Kind, Task, type TaskContext, type TaskOptions } from "./task.ts";
+import { cancelled, Exit, Kind, Task, type TaskContext, type TaskOptions } from "./task.ts";
 import { TaskTable } from "./task-table.ts";
 import { ThreadContext } from "./thread.ts";
-import { hold, nextTurn } from "./turn.ts";
+import { afterMicrotasks, LoopHold, nextTurn } from "./turn.ts";
 
-/** On every general CPU. */
+/** Affinities: on every CPU that takes tasks of others; the same, but no thread that is only lent. */
 export const ANYWHERE = 0xffffffff;
+const DEDICATED = 0x80000000;
 /** Exit codes of portable tasks: their bytes hold a value, or an error. What a native task returns is its own exit code, never negative. */
 const RETURNED = 0;
 const THREW = -1;
@@ -34,17 +36,19 @@ const ROOM_WAIT_MS = 30_000;
 const ROOM_NAP_MS = 20;
 /** Tasks that are run between two looks for tasks of this thread that ended elsewhere. */
 const FINISHED_EVERY = 16;
+/** Timers cannot wait longer. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 const settledNow = Promise.resolve();
 
 export interface CpuOptions {
-  /** Does it take any task, or only those that were spawned here? */
-  readonly general: boolean;
-  /** May the thread sleep? Then it wakes sooner. */
-  readonly blocking: boolean;
+  /** Is the thread there for nothing else? Then it takes tasks of others from the start, and sleeps without an event loop, which wakes it sooner. */
+  readonly dedicated: boolean;
   /** How long tasks may run before the event loop gets a turn. */
   readonly sliceMs: number;
-  /** How long to look for work before sleeping. */
+  /** How long to look for work before sleeping, at most. */
   readonly spinUs: number;
+  /** Functions of modules that may have begun here at once. Default: no limit. Only of a dedicated thread. */
+  readonly concurrency?: number | undefined;
   /** It stops when it had nothing to do for so long. Default: never. */
   readonly idleMs?: number | undefined;
   /** For what does not fit into a task. */
@@ -60,6 +64,9 @@ export interface Outcome {
   readonly native?: boolean;
 }
 
+/** Those that a CPU runs by. */
+const inUse = new WeakSet<VschedApi>();
+
 type Callable = (...args: unknown[]) => unknown;
 
 export class Cpu implements CoroutineHost {
@@ -69,6 +76,9 @@ export class Cpu implements CoroutineHost {
   readonly payloads: Payloads;
   readonly #native: NativeTasks;
   readonly #bell: Int32Array;
+  readonly #lookout: Lookout;
+  readonly #hold = new LoopHold();
+  readonly #hasNews: () => boolean;
   /** Functions that have begun, or will begin, in this thread. */
   readonly #coroutines = new TaskTable<Coroutine>();
   /** Portable tasks of this thread that have not ended, wherever they run. */
@@ -83,47 +93,74 @@ export class Cpu implements CoroutineHost {
   #pumping = false;
   /** When the event loop has to get a turn, in microseconds. */
   #until = 0;
-  /** Is a turn of the event loop being waited for, to see whether the running coroutine awaits something else? */
+  /** Is it being waited for that every microtask has run, to see whether the running coroutine awaits something else? */
   #watching = false;
-  /** Ends the wait of an idle thread; sooner than the bell does. */
+  /** Ends the sleep of an idle thread. */
   #wake: (() => void) | undefined;
+  /** Is there a wait for the bell? It outlives a sleep that something else ended, and is good for the next. */
+  #listening = false;
+  /** Lent for so many milliseconds of each turn of the event loop. */
+  #lentMs: number | undefined;
   readonly #origin = performance.timeOrigin;
+  /** The time told last, and whether that was when a task gave up this CPU just now. */
+  #us = 0;
+  #justTold = false;
   #outside = 0;
-  /** Called when a task of this thread has ended. */
-  readonly #onEnd: (() => void)[] = [];
+  /** Functions of modules that have begun here, and not ended. */
+  #guests = 0;
+  readonly #concurrency: number;
+  #full = false;
+  readonly #onNoGuests: (() => void)[] = [];
+  readonly #drains = new Set<{ readonly below: number; readonly resolve: () => void }>();
   #stopped = false;
   /** Tasks picked. */
   #steps = 0;
 
-  /** @throws VdsoError `ERR_VDSO_CPU_LIMIT` - there are as many CPUs as the image has room for. */
+  /**
+   * @throws VdsoError `ERR_VDSO_CPU_LIMIT` - there are as many CPUs as the image has room for.
+   * @throws VdsoError `ERR_VDSO_SCHED_STARTED` - this process is one already.
+   */
   constructor(api: VschedApi, options: CpuOptions) {
+    if (inUse.has(api)) {
+      throw new VdsoError("ERR_VDSO_SCHED_STARTED", "expected a process without a scheduler, found one that has it");
+    }
     this.api = api;
     this.#options = options;
     this.tellTime();
-    this.number = api.startCpu(options.general);
+    this.number = api.startCpu(options.dedicated);
     if (this.number < 0) {
       throw new VdsoError("ERR_VDSO_CPU_LIMIT", "expected room for one more CPU, found that all are taken");
     }
+    inUse.add(api);
     this.payloads = new Payloads(api, api.cpuStats(this.number).pid, options.heap);
     this.#native = new NativeTasks(api, this.payloads, options.attach);
     this.#bell = new Int32Array(vvarOf(api), api.bellAddress(), 1);
+    this.#concurrency = options.concurrency ?? Number.POSITIVE_INFINITY;
+    this.#lookout = new Lookout(options.spinUs);
+    this.#hasNews = () => api.hasArrivals();
   }
 
-  /** Tasks of this thread that have not ended. */
+  /** Tasks of this thread that have not ended: its functions, and what it has submitted. */
   get pending(): number {
-    return this.#coroutines.size + this.#handles.size;
+    return this.#coroutines.size - this.#guests + this.#handles.size;
   }
 
-  /** Resolves when none of them is left. */
-  settled(): Promise<void> {
+  /** Resolves when fewer than so many of them are left. */
+  drained(below: number): Promise<void> {
     return new Promise((resolve) => {
-      this.#onEnd.push(resolve);
+      this.#drains.add({ below, resolve });
       this.#tellEnd();
     });
   }
 
   #tellEnd(): void {
-    if (this.#onEnd.length > 0 && this.pending === 0) for (const resolve of this.#onEnd.splice(0)) resolve();
+    if (this.#drains.size === 0) return;
+    const { pending } = this;
+    for (const drain of this.#drains) {
+      if (pending >= drain.below) continue;
+      this.#drains.delete(drain);
+      drain.resolve();
+    }
   }
 
   // ------------------------------------------------------------------ spawning
@@ -140,8 +177,7 @@ export class Cpu implements CoroutineHost {
   ): Task<T> {
     signal?.throwIfAborted();
     const { api } = this;
-    // As unsigned: CPU 31 has the sign bit.
-    const id = started(api.spawn(Kind.Coroutine, 0, priority, (1 << this.number) >>> 0, true, true), priority);
+    const id = started(api.spawn(Kind.Coroutine, 0, priority, 1 << this.number, true, true), priority);
     const task = new Task<T>(api, id);
     this.#coroutines.set(id, new Coroutine(this, id, run, settleBy(task)));
     if (signal) this.#watch(signal, task);
@@ -155,11 +191,14 @@ export class Cpu implements CoroutineHost {
    * @throws VdsoError - as {@link Cpu.launch}
    */
   submit<T>(url: string, name: string, args: readonly unknown[], options: TaskOptions = {}): Task<T> {
-    const { priority = 0, signal, thread = false } = options;
+    const { priority = 0, signal, thread = false, affinity } = options;
     signal?.throwIfAborted();
     const outcome = { settle: (ok: boolean, value: unknown) => task.settle(ok, value) };
     const entry = this.entryFor(url, name);
-    const id = this.launch(entry, args, priority, ANYWHERE, outcome, thread ? Kind.Thread : Kind.Portable);
+    // A thread task may hold up its CPU, and nobody lends a thread for that.
+    const id = thread
+      ? this.launch(entry, args, priority, maskOf(affinity, DEDICATED), outcome, Kind.Thread)
+      : this.launch(entry, args, priority, maskOf(affinity, ANYWHERE), outcome);
     const task = new Task<T>(this.api, id);
     if (signal) this.#watch(signal, task);
     return task;
@@ -172,10 +211,18 @@ export class Cpu implements CoroutineHost {
    * @param state - what the function is called with, mostly where in the image's vVAR the task's state is
    * @throws VdsoError - as {@link Cpu.launch}
    */
-  native(url: string, name: string, state: number, { priority = 0, signal }: TaskOptions = {}): Task<number> {
+  native(url: string, name: string, state: number, options: TaskOptions = {}): Task<number> {
+    const { priority = 0, signal, affinity } = options;
     signal?.throwIfAborted();
     const outcome = { native: true, settle: (ok: boolean, value: unknown) => task.settle(ok, value) };
-    const id = this.launch(this.entryFor(url, name), [state], priority, ANYWHERE, outcome, Kind.Native);
+    const id = this.launch(
+      this.entryFor(url, name),
+      [state],
+      priority,
+      maskOf(affinity, ANYWHERE),
+      outcome,
+      Kind.Native,
+    );
     const task = new Task<number>(this.api, id);
     if (signal) this.#watch(signal, task);
     return task;
@@ -243,9 +290,7 @@ export class Cpu implements CoroutineHost {
 
   /** Runs tasks until {@link stop}. */
   async run(): Promise<void> {
-    // A thread that exists for this; another one lives and ends by its own reasons.
-    const release = this.#options.blocking ? hold() : undefined;
-    const { idleMs = Number.POSITIVE_INFINITY } = this.#options;
+    const { dedicated, idleMs = Number.POSITIVE_INFINITY } = this.#options;
     let turned = performance.now();
     let worked = turned;
     let steps = this.#steps;
@@ -256,20 +301,42 @@ export class Cpu implements CoroutineHost {
         steps = this.#steps;
         worked = performance.now();
       } else if (performance.now() - worked > idleMs) break;
-      if (!busy) await this.#idle();
-      // The event loop has its own things to do: messages, timers, promises of the host.
-      if (busy || performance.now() - turned > this.#options.sliceMs) {
+      // A thread that exists for this; another one lives as long as it has something to wait for.
+      this.#hold.set(dedicated || this.pending + this.#guests > 0);
+      // The event loop has its own things to do: messages, timers, promises of the host. Before a sleep, so that who is woken begins at once.
+      if (busy || performance.now() - turned > this.#sliceMs) {
         await nextTurn();
         turned = performance.now();
-      }
+      } else await this.#idle();
     }
-    release?.();
+    this.#hold.end();
     this.api.stopCpu();
+    inUse.delete(this.api);
+  }
+
+  get #sliceMs(): number {
+    return this.#lentMs ?? this.#options.sliceMs;
+  }
+
+  /** Takes tasks of others as well. */
+  lend(sliceMs: number): void {
+    this.#lentMs = sliceMs;
+    this.api.lend(true);
+    this.#wakeUp();
+  }
+
+  /** Takes no more of them. @returns a promise for the end of those that have begun here */
+  async takeBack(): Promise<void> {
+    this.#lentMs = undefined;
+    this.api.lend(false);
+    this.#wakeUp();
+    if (this.#guests > 0) await new Promise<void>((resolve) => this.#onNoGuests.push(resolve));
   }
 
   stop(): void {
     this.#stopped = true;
     this.api.ringCpu(this.number);
+    this.#wakeUp();
     this.#pump();
   }
 
@@ -279,9 +346,10 @@ export class Cpu implements CoroutineHost {
   }
 
   tellTime(): number {
-    const us = this.now;
-    this.api.setNow(us);
-    return us;
+    this.#us = this.now;
+    this.#justTold = true;
+    this.api.setNow(this.#us);
+    return this.#us;
   }
 
   isRunning(coroutine: Coroutine): boolean {
@@ -302,7 +370,7 @@ export class Cpu implements CoroutineHost {
   #work(): Promise<boolean> {
     const drained = Promise.withResolvers<boolean>();
     this.#drained = drained;
-    this.#until = this.now + this.#options.sliceMs * 1000;
+    this.#until = this.now + this.#sliceMs * 1000;
     this.#pump();
     return drained.promise;
   }
@@ -329,18 +397,24 @@ export class Cpu implements CoroutineHost {
     }
   };
 
-  /** @returns is there more? undefined: that is not known yet */
+  /** @returns is the time up, and perhaps more to do? undefined: that is not known yet */
   #runTasks(): boolean | undefined {
     const { api } = this;
     for (let round = 0; !this.#stopped; round++) {
-      const us = this.now;
+      const us = this.#justTold ? this.#us : this.now;
+      this.#justTold = false;
       if (us > this.#until) return true;
+      this.#heedLimit();
       if (round % FINISHED_EVERY === 0 && this.#handles.size > 0) this.#takeFinished();
       let id = api.runNext(us);
       if (id === 0) {
         this.#takeFinished();
         id = this.#lookAround();
-        if (id === 0) return false;
+      }
+      if (id === 0) {
+        if (!this.#options.dedicated || this.#outside > 0) return false;
+        this.#park();
+        continue;
       }
       this.#steps++;
       this.#step(id);
@@ -352,11 +426,18 @@ export class Cpu implements CoroutineHost {
     return false;
   }
 
-  /** In the next turn of the event loop every microtask has run: a coroutine that still runs then awaits something else. */
+  #heedLimit(): void {
+    const full = this.#guests >= this.#concurrency;
+    if (full === this.#full) return;
+    this.#full = full;
+    this.api.setFull(full);
+  }
+
+  /** When every microtask has run, a coroutine that still runs awaits something else. */
   #watchRunning(): void {
     if (this.#watching || !(this.#running instanceof Coroutine)) return;
     this.#watching = true;
-    void nextTurn().then(() => {
+    void afterMicrotasks().then(() => {
       this.#watching = false;
       if (!(this.#running instanceof Coroutine)) return;
       this.#running.leave();
@@ -367,47 +448,54 @@ export class Cpu implements CoroutineHost {
 
   #lookAround(): number {
     const { api } = this;
-    const found = api.expire(true) + (this.#options.general ? api.steal() : 0);
+    const found = api.expire(true) + (this.#takesAny ? api.steal() : 0);
     return found > 0 ? api.pickNext() : 0;
+  }
+
+  get #takesAny(): boolean {
+    return this.#options.dedicated || this.#lentMs !== undefined;
+  }
+
+  /** A dedicated thread sleeps without its event loop, at most until that has to get a turn: the kernel's requests come by it. */
+  #park(): void {
+    if (this.#lookout.look(this.#hasNews)) return;
+    this.api.park(Math.max(this.#until - this.now, 0) / 1000);
+    this.#lookout.slept();
   }
 
   async #idle(): Promise<void> {
     const { api } = this;
     // Who waits for nobody need not look.
-    if ((this.#options.general || this.#handles.size > 0) && this.#spin()) return;
-    if (this.#options.blocking && this.#outside === 0) {
-      // Not for ever: the kernel's requests come by the event loop.
-      api.park(this.#options.sliceMs);
-      return;
-    }
+    const looks = this.#takesAny || this.#handles.size > 0;
+    if (looks && this.#lookout.look(this.#hasNews)) return;
     const seen = api.prepareIdle();
-    if (!api.hasWork() && !this.#stopped) {
-      const ms = api.idleMs();
-      const waiting = Atomics.waitAsync(this.#bell, 0, seen, ms < 0 ? Number.POSITIVE_INFINITY : ms);
-      if (waiting.async) await Promise.race([waiting.value, new Promise<void>((resolve) => (this.#wake = resolve))]);
-      this.#wake = undefined;
-    }
+    if (!api.hasWork() && !this.#stopped) await this.#sleep(seen, api.idleMs());
     api.endIdle();
+    if (looks) this.#lookout.slept();
   }
 
-  /** Ends the wait of this thread from within; by the bell alone it would take a turn of the event loop. */
-  #wakeUp(): void {
-    const wake = this.#wake;
-    if (wake === undefined) return;
+  /** Until the bell's value is not `seen` any more, {@link Cpu.#wakeUp}, or, if not negative, `ms` are over. */
+  async #sleep(seen: number, ms: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    if (!this.#listening) {
+      const waiting = Atomics.waitAsync(this.#bell, 0, seen);
+      if (!waiting.async) return;
+      this.#listening = true;
+      void waiting.value.then(() => {
+        this.#listening = false;
+        this.#wakeUp();
+      });
+    }
+    const timer = ms < 0 ? undefined : setTimeout(resolve, Math.min(ms, MAX_TIMER_MS));
+    await promise;
+    clearTimeout(timer);
+  }
+
+  readonly #wakeUp = (): void => {
+    this.#wake?.();
     this.#wake = undefined;
-    wake();
-    // So that nothing is left waiting for the bell.
-    Atomics.notify(this.#bell, 0);
-  }
-
-  /** Looks for work for a short while. */
-  #spin(): boolean {
-    const until = performance.now() + this.#options.spinUs / 1000;
-    do {
-      for (let i = 0; i < 20; i++) if (this.api.hasArrivals()) return true;
-    } while (performance.now() < until);
-    return false;
-  }
+  };
 
   /** Frees what a process that ended had sent without a task that names it. */
   discardFrom(pid: number): void {
@@ -500,6 +588,10 @@ export class Cpu implements CoroutineHost {
   }
 
   #end(coroutine: Coroutine, ok: boolean, value: unknown, waitedMs = 0): void {
+    if (value instanceof Exit) {
+      this.#end(coroutine, true, value.value, waitedMs);
+      return;
+    }
     if (!coroutine.isRunning) {
       coroutine.reenter(() => this.#finish(coroutine, ok, value, waitedMs));
       return;
@@ -513,11 +605,14 @@ export class Cpu implements CoroutineHost {
       return;
     }
     this.#coroutines.delete(coroutine.id);
+    if (coroutine.isGuest && --this.#guests === 0) for (const resolve of this.#onNoGuests.splice(0)) resolve();
     coroutine.releaseLoans();
     this.#running = undefined;
     this.#tellEnd();
     // A portable task exits when its answer is written.
-    if (this.api.current() === coroutine.id) this.api.exit(ok ? RETURNED : THREW);
+    if (this.api.current() !== coroutine.id) return;
+    this.tellTime();
+    this.api.exit(ok ? RETURNED : THREW);
   }
 
   // ------------------------------------------------------------------ portable, thread and native tasks
@@ -527,8 +622,15 @@ export class Cpu implements CoroutineHost {
     if (this.#native.knows(id)) {
       const next = this.#native.run(id, this.#now, this.#fail);
       if (next !== 0) this.#step(next);
-    } else if (this.api.kindOf(id) === Kind.Native) void this.#loadNative(id).finally(this.#pump);
-    else this.#beginPortable(id);
+      return;
+    }
+    const kind = this.api.kindOf(id);
+    if (kind === Kind.Native) void this.#loadNative(id).finally(this.#pump);
+    else {
+      const run = this.#functions[this.api.entryOf(id)];
+      if (run) this.#call(id, run, kind);
+      else void this.#load(id, kind).finally(this.#pump);
+    }
   }
 
   /** The first task of a poll function waits, and this CPU with it, until its image is attached. */
@@ -556,14 +658,8 @@ export class Cpu implements CoroutineHost {
     return [text.slice(0, split), text.slice(split + 1)];
   }
 
-  #beginPortable(id: number): void {
-    const run = this.#functions[this.api.entryOf(id)];
-    if (run) this.#call(id, run);
-    else void this.#load(id).finally(this.#pump);
-  }
-
   /** The first task of a function waits, and this CPU with it, until its module is loaded. */
-  async #load(id: number): Promise<void> {
+  async #load(id: number, kind: number): Promise<void> {
     this.#running = id;
     const entry = this.api.entryOf(id);
     const [url, name] = this.#entryName(entry);
@@ -581,19 +677,25 @@ export class Cpu implements CoroutineHost {
       this.#running = undefined;
       return;
     }
-    this.#call(id, this.#functions[entry]!);
+    this.#call(id, this.#functions[entry]!, kind);
   }
 
-  #call(id: number, run: Callable): void {
+  #call(id: number, run: Callable, kind: number): void {
     const { api, payloads } = this;
     payloads.stampBegin(id, this.tellTime());
-    const isThread = api.kindOf(id) === Kind.Thread;
+    const thread = kind === Kind.Thread ? this.#threadContext(id) : undefined;
     const coroutine = new Coroutine(
       this,
       id,
-      (context) => run(...payloads.takeArguments(id), isThread ? this.#threadContext(id) : context),
+      (context) => {
+        const outcome = run(...payloads.takeArguments(id), thread ?? context);
+        thread?.end();
+        return outcome;
+      },
       (ok, value, now) => this.#answer(id, ok, value, now),
+      true,
     );
+    this.#guests++;
     this.#coroutines.set(id, coroutine);
     // From its first wait on it has state in this thread, and may not go on elsewhere.
     api.bind();
@@ -641,6 +743,19 @@ export class Cpu implements CoroutineHost {
       return error;
     }
   }
+}
+
+/** @throws VdsoError `ERR_VDSO_ARGUMENT` - these are no numbers of CPUs. */
+function maskOf(affinity: readonly number[] | undefined, otherwise: number): number {
+  if (affinity === undefined) return otherwise;
+  let mask = 0;
+  for (const number of affinity) {
+    if (!Number.isInteger(number) || number < 0 || number >= CPUS) {
+      throw new VdsoError("ERR_VDSO_ARGUMENT", `affinity: expected CPUs 0 to ${CPUS - 1}, found ${String(number)}`);
+    }
+    mask |= 1 << number;
+  }
+  return mask;
 }
 
 function settleBy(task: Task): (ok: boolean, value: unknown) => true {

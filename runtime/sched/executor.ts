@@ -7,9 +7,9 @@ import { Cpu } from "./cpu.ts";
 import type { ExecutorData } from "./executors.ts";
 
 // While the module loads: whoever started the process may rely on the CPU when it is there.
-const { sliceMs, spinUs, withHeap, idleMs } = current().data as ExecutorData;
+const { withHeap, ...data } = current().data as ExecutorData;
 const heap = withHeap ? new Heap(attach(vheap)) : undefined;
-const cpu = new Cpu(attach(vsched), { general: true, blocking: true, sliceMs, spinUs, heap, idleMs, attach });
+const cpu = new Cpu(attach(vsched), { ...data, dedicated: true, heap, attach });
 
 export default async function main(): Promise<void> {
   current().onShutdown(() => cpu.stop());

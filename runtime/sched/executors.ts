@@ -7,9 +7,12 @@ import { Heap } from "../ipc/heap.ts";
 import type { ResourceLimits } from "../platform/platform.ts";
 import type { ExitStatus } from "../platform/protocol.ts";
 
-/** What of a kernel is used. */
-export interface SchedulerKernel {
+/** A kernel, or a process. */
+interface Attaching {
   attach<Api, Host>(library: VdsoLibrary<Api, Host>): Api;
+}
+/** What of a kernel is used. */
+export interface SchedulerKernel extends Attaching {
   spawn(url: URL, options: ExecutorSpawnOptions): Promise<ExecutorProcess>;
   kill(pid: number): Promise<unknown>;
 }
@@ -35,6 +38,8 @@ export interface ExecutorData {
   readonly sliceMs: number;
   readonly spinUs: number;
   readonly withHeap: boolean;
+  /** Functions that may have begun in it at once; absent: no limit. */
+  readonly concurrency?: number | undefined;
   /** Ends when it had nothing to do for so long; absent: never. */
   readonly idleMs?: number | undefined;
 }
@@ -118,7 +123,7 @@ export class Executors {
 }
 
 /** The kernel's heap, when it has one. */
-export function heapOf(kernel: SchedulerKernel): Heap | undefined {
+export function heapOf(kernel: Attaching): Heap | undefined {
   try {
     return new Heap(kernel.attach(vheap));
   } catch (error) {

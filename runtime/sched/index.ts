@@ -16,7 +16,27 @@ export { default as vsched, Policy, TraceEvent } from "../../generated/vsched/vs
 export type { ExecutorOptions, SchedulerKernel } from "./executors.ts";
 export type { Durations } from "./histogram.ts";
 export { Pool, type PoolFunction, type PoolOptions, type PoolStats, type RunOptions } from "./pool.ts";
-export { type Portable, Scheduler, type SchedulerOptions } from "./scheduler.ts";
+export {
+  type Lease,
+  type LendOptions,
+  type Portable,
+  Scheduler,
+  type SchedulerOptions,
+  type ThreadOptions,
+} from "./scheduler.ts";
+export {
+  Barrier,
+  Condition,
+  Event,
+  type LockGuard,
+  Mutex,
+  type Permit,
+  Semaphore,
+  type SyncOptions,
+  type SyncOwner,
+  type WaitOptions,
+  type WaitSyncOptions,
+} from "./sync.ts";
 export type { Task, TaskContext, TaskOptions } from "./task.ts";
 export type { ThreadContext } from "./thread.ts";
 export {
@@ -24,7 +44,10 @@ export {
   type CpuView,
   chromeTrace,
   formatStats,
+  formatTasks,
   readTrace,
+  type TaskView,
   type TraceRecord,
   viewCpus,
+  viewTasks,
 } from "./viewer.ts";

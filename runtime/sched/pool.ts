@@ -32,6 +32,8 @@ export interface PoolOptions extends ExecutorOptions {
   readonly minThreads?: number;
   /** Default: one for each core but this thread's, at least one. */
   readonly maxThreads?: number;
+  /** Tasks that may have begun in a thread at once: others begin when one has ended, not when it awaits something. Default: no limit. */
+  readonly concurrentTasksPerWorker?: number;
   /** How long a thread beyond `minThreads` is idle before it ends. Default: 10 000. */
   readonly idleTimeoutMs?: number;
   /** Tasks that may wait for a thread. Default: no limit. */
@@ -171,7 +173,7 @@ export class Pool implements AsyncDisposable {
   #ended: Promise<void> | undefined;
 
   private constructor(kernel: SchedulerKernel, own: Kernel | undefined, options: PoolOptions, limits: Limits) {
-    const { policy = Policy.Fifo, spinUs = 10, argv, env, resourceLimits } = options;
+    const { policy = Policy.Fifo, spinUs = 100, argv, env, resourceLimits } = options;
     const heap = heapOf(kernel);
     if (!heap) {
       throw new VdsoError(
@@ -192,15 +194,15 @@ export class Pool implements AsyncDisposable {
     this.#graceMs = limits.graceMs;
     this.#retries = limits.retries;
     this.#cpu = new Cpu(api, {
-      general: false,
-      blocking: false,
+      dedicated: false,
       sliceMs,
       spinUs,
       heap,
       attach: (library) => kernel.attach(library),
     });
     const given = { ...(argv && { argv }), ...(env && { env }), ...(resourceLimits && { resourceLimits }) };
-    const data = { sliceMs, spinUs, withHeap: true, idleMs: limits.idleMs };
+    const { idleMs, concurrency } = limits;
+    const data = { sliceMs, spinUs, withHeap: true, idleMs, concurrency };
     this.#executors = new Executors(kernel, api, data, given, (executor, status) =>
       this.#executorEnded(executor, status),
     );
@@ -604,6 +606,7 @@ interface Limits {
   readonly maxQueue: number;
   readonly graceMs: number;
   readonly retries: number;
+  readonly concurrency: number | undefined;
 }
 
 function checked(options: PoolOptions): Limits {
@@ -611,14 +614,17 @@ function checked(options: PoolOptions): Limits {
     maxThreads: max = Math.min(Math.max(navigator.hardwareConcurrency - 1, 1, options.minThreads ?? 1), MAX_THREADS),
   } = options;
   const { minThreads: min = max, idleTimeoutMs: idleMs = 10_000, graceMs = 1000, retries = 0 } = options;
-  const { maxQueue = Number.POSITIVE_INFINITY } = options;
+  const { maxQueue = Number.POSITIVE_INFINITY, concurrentTasksPerWorker: concurrency } = options;
   inRange("maxThreads", max, 1, MAX_THREADS, true);
   inRange("minThreads", min, 0, max, true);
   inRange("idleTimeoutMs", idleMs, 0, Number.POSITIVE_INFINITY);
   inRange("graceMs", graceMs, 0, Number.POSITIVE_INFINITY);
   inRange("maxQueue", maxQueue, 0, Number.POSITIVE_INFINITY);
   inRange("retries", retries, 0, Number.POSITIVE_INFINITY);
-  return { min, max, idleMs, maxQueue, graceMs, retries };
+  if (concurrency !== Number.POSITIVE_INFINITY) {
+    inRange("concurrentTasksPerWorker", concurrency ?? 1, 1, Number.MAX_SAFE_INTEGER, true);
+  }
+  return { min, max, idleMs, maxQueue, graceMs, retries, concurrency };
 }
 
 function inRange(what: string, value: number, least: number, most: number, whole = false): void {

@@ -1,11 +1,20 @@
 /** Turns of the event loop. */
 import { holdLoop } from "../platform/platform.ts";
 
+const { setImmediate } = globalThis as { setImmediate?: (run: () => void) => unknown };
 let channel: MessageChannel | undefined;
 const waiting: (() => void)[] = [];
 
-/** Resolves in the next turn of the event loop: sooner than a timer would, and after everything that is queued now. */
+/**
+ * Resolves when the event loop has done what it has to do in a turn: messages, timers, input and output. In Node a message would not wait for that,
+ * since ports hand over up to a thousand at a time.
+ */
 export function nextTurn(): Promise<void> {
+  return setImmediate ? new Promise((resolve) => setImmediate(resolve)) : afterMicrotasks();
+}
+
+/** Resolves when every microtask has run: sooner than a timer would, and after everything that is queued now. */
+export function afterMicrotasks(): Promise<void> {
   channel ??= open();
   const { port1, port2 } = channel;
   return new Promise((resolve) => {
@@ -25,9 +34,25 @@ function open(): MessageChannel {
   return opened;
 }
 
-/** Keeps the event loop going, as nothing that waits for shared memory does. @returns a function that ends this */
-export function hold(): () => void {
-  const { port1 } = new MessageChannel();
-  port1.onmessage = () => undefined;
-  return () => port1.close();
+/** Keeps the event loop going, as nothing that waits for shared memory does. */
+export class LoopHold {
+  #port: MessagePort | undefined;
+  #held = false;
+
+  set(held: boolean): void {
+    if (held === this.#held) return;
+    this.#held = held;
+    if (!this.#port) {
+      this.#port = new MessageChannel().port1;
+      this.#port.onmessage = () => undefined;
+    }
+    holdLoop(this.#port, held);
+  }
+
+  /** For good. */
+  end(): void {
+    this.#held = false;
+    this.#port?.close();
+    this.#port = undefined;
+  }
 }

@@ -2,17 +2,17 @@
  * What a scheduler does, for people: a table of its CPUs, and a trace for `chrome://tracing` or Perfetto.
  *
  * ```ts
- * import { chromeTrace, formatStats, readTrace } from "wasm-vdso/sched";
+ * import { chromeTrace, formatStats, formatTasks, readTrace } from "wasm-vdso/sched";
  *
  * pool.api.setTrace(true);
  * await work();
  * console.log(formatStats(pool.api));
+ * console.log(formatTasks(pool.api));
  * await writeFile("trace.json", JSON.stringify(chromeTrace(readTrace(pool.api))));
  * ```
  */
-import { CPUS, TRACE_LEN, TraceEvent, type VschedApi } from "../../generated/vsched/vsched.js";
-import { Payloads } from "./payload.ts";
-import { Kind } from "./task.ts";
+import { CPUS, State, TRACE_LEN, TraceEvent, type VschedApi } from "../../generated/vsched/vsched.js";
+import { Kind, NAMED_KINDS } from "./task.ts";
 
 /** Something that happened to a task. */
 export interface TraceRecord {
@@ -50,13 +50,43 @@ export interface CpuView {
   readonly task: number;
   /** Module and export, when the task is one of a module. */
   readonly entry: string;
-  /** Since when that task has run, or waited, in milliseconds; 0 for tasks of no module, and native ones. One that never yields has a large one. */
+  /** For how long that task has run without giving way, in milliseconds. One that never yields has a large one. */
   readonly taskMs: number;
 }
 
+/** A task, and what it has taken. */
+export interface TaskView {
+  readonly task: number;
+  readonly kind: "coroutine" | "function" | "thread" | "native" | "other";
+  readonly state: "ready" | "running" | "waiting" | "ended";
+  /** Where it runs, or was last; -1: on none. */
+  readonly cpu: number;
+  readonly priority: number;
+  /** Up to the last time that it gave way. */
+  readonly runMs: number;
+  /** How often it was picked, has waited, was stolen by an idle CPU. */
+  readonly switches: number;
+  readonly waits: number;
+  readonly steals: number;
+  /** Id of the task that it joins; 0: it waits for none. */
+  readonly joins: number;
+  /** Module and export, when the task is one of a module or an image. */
+  readonly entry: string;
+}
+
 const EVENTS = new Map<number, string>(Object.entries(TraceEvent).map(([name, value]) => [value, name]));
-/** Kinds of tasks that have a function's name. */
-const NAMED = new Set<number>([Kind.Portable, Kind.Thread, Kind.Native]);
+const KIND_NAMES = new Map<number, TaskView["kind"]>([
+  [Kind.Coroutine, "coroutine"],
+  [Kind.Portable, "function"],
+  [Kind.Thread, "thread"],
+  [Kind.Native, "native"],
+]);
+const STATE_NAMES = new Map<number, TaskView["state"]>([
+  [State.Ready, "ready"],
+  [State.Running, "running"],
+  [State.Exited, "ended"],
+]);
+const PLACE_MASK = 0x3fff;
 const ENDS = new Set<number>([TraceEvent.Yield, TraceEvent.Preempt, TraceEvent.Block, TraceEvent.Exit]);
 const MARKS = new Set<number>([TraceEvent.Spawn, TraceEvent.Wake, TraceEvent.Steal, TraceEvent.Migrate]);
 const NO_CPU = CPUS;
@@ -123,14 +153,11 @@ export function chromeTrace(
 
 /** Every live CPU. */
 export function viewCpus(api: VschedApi): CpuView[] {
-  const payloads = new Payloads(api, 0, undefined);
   const us = (performance.timeOrigin + performance.now()) * 1000;
   const views: CpuView[] = [];
   for (let cpu = 0; cpu < CPUS; cpu++) {
-    const { live, pid, load, switches, steals, parks, current: task } = api.cpuStats(cpu);
+    const { live, pid, load, switches, steals, parks, sinceUs, current: task } = api.cpuStats(cpu);
     if (!live) continue;
-    const named = task !== 0 && NAMED.has(api.kindOf(task));
-    const began = named ? payloads.beganAt(task) : 0;
     views.push({
       cpu,
       pid,
@@ -139,8 +166,8 @@ export function viewCpus(api: VschedApi): CpuView[] {
       steals,
       parks,
       task,
-      entry: named ? api.nameOf(api.entryOf(task)) : "",
-      taskMs: began > 0 ? Math.max(us - began, 0) / 1000 : 0,
+      entry: entryOf(api, task),
+      taskMs: task === 0 ? 0 : Math.max(us - sinceUs, 0) / 1000,
     });
   }
   return views;
@@ -151,8 +178,54 @@ export function formatStats(api: VschedApi): string {
   const head = ["cpu", "pid", "ready", "switches", "steals", "parks", "task", "for ms", "function"];
   const rows = viewCpus(api).map(({ cpu, pid, load, switches, steals, parks, task, taskMs, entry }) => [
     ...[cpu, pid, load, switches, steals, parks].map(String),
-    ...(task === 0 ? ["-", "", ""] : [String(task), taskMs === 0 ? "" : taskMs.toFixed(0), entry]),
+    ...(task === 0 ? ["-", "", ""] : [String(task), taskMs.toFixed(0), entry]),
   ]);
+  return table(head, rows);
+}
+
+/** Every task that has been started and that the table still knows, those first that have run longest. */
+export function viewTasks(api: VschedApi): TaskView[] {
+  const views: TaskView[] = [];
+  for (let task = api.taskFrom(0); task !== 0; task = api.taskFrom((task & PLACE_MASK) + 1)) {
+    const { state, cpu, priority, runTimeUs, switches, waits, steals } = api.taskStats(task);
+    // It has gone meanwhile.
+    if (state < 0) continue;
+    views.push({
+      task,
+      kind: KIND_NAMES.get(api.kindOf(task)) ?? "other",
+      state: STATE_NAMES.get(state) ?? "waiting",
+      cpu: cpu < CPUS ? cpu : -1,
+      priority,
+      runMs: runTimeUs / 1000,
+      switches,
+      waits,
+      steals,
+      joins: api.joins(task),
+      entry: entryOf(api, task),
+    });
+  }
+  return views.sort((a, b) => b.runMs - a.runMs);
+}
+
+/** The first of {@link viewTasks} as a table in text. */
+export function formatTasks(api: VschedApi, most = 20): string {
+  const head = ["task", "kind", "state", "cpu", "prio", "run ms", "switches", "waits", "steals", "joins", "function"];
+  const rows = viewTasks(api)
+    .slice(0, most)
+    .map(({ task, kind, state, cpu, priority, runMs, switches, waits, steals, joins, entry }) => [
+      ...[task, kind, state, cpu < 0 ? "-" : cpu, priority, runMs.toFixed(1), switches, waits, steals].map(String),
+      joins === 0 ? "" : String(joins),
+      entry,
+    ]);
+  return table(head, rows);
+}
+
+function entryOf(api: VschedApi, task: number): string {
+  return task !== 0 && NAMED_KINDS.has(api.kindOf(task)) ? api.nameOf(api.entryOf(task)) : "";
+}
+
+/** All columns but the last to the right. */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)));
   const line = (cells: readonly string[]): string =>
     cells

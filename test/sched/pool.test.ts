@@ -4,6 +4,8 @@ import vsched, { Policy, TASKS } from "../../generated/vsched/vsched.js";
 import { Kernel } from "../../runtime/index.ts";
 import type { SchedulerKernel } from "../../runtime/sched/executors.ts";
 import { Pool, type PoolOptions } from "../../runtime/sched/pool.ts";
+import { Event } from "../../runtime/sched/sync.ts";
+import { viewTasks } from "../../runtime/sched/viewer.ts";
 
 const url = new URL("./fixtures/work.ts", import.meta.url);
 type Work = typeof import("./fixtures/work.ts");
@@ -27,6 +29,10 @@ function inUse(pool: Pool): number {
 async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await later(5);
 }
+
+/** Tasks that have begun, and not ended. */
+const begun = (pool: Pool): number =>
+  viewTasks(pool.api).filter(({ waits, kind }) => kind === "function" && waits > 0).length;
 
 describe("a pool of two threads", () => {
   let pool: Pool;
@@ -201,6 +207,60 @@ test("a full queue refuses, and drain says when there is room", async () => {
   await pool.drain();
 });
 
+test("no more tasks than may be begun in a thread at once are, and all are done", async () => {
+  for (const concurrentTasksPerWorker of [1, 3]) {
+    const pool = await start({ maxThreads: 1, concurrentTasksPerWorker });
+    const work = pool.module<Work>(url);
+    const most = await Promise.all(Array.from({ length: 12 }, () => work.overlaps(2)));
+    expect(Math.max(...most)).toBe(concurrentTasksPerWorker);
+    expect(await work.add(1, 1)).toBe(2);
+  }
+  const free = await start({ maxThreads: 1 });
+  const most = await Promise.all(Array.from({ length: 12 }, () => free.module<Work>(url).overlaps(20)));
+  expect(Math.max(...most)).toBe(12);
+});
+
+test("tasks that one thread may not begin are begun by another", async () => {
+  const pool = await start({ maxThreads: 2, concurrentTasksPerWorker: 1 });
+  const work = pool.module<Work>(url);
+  using gates = new DisposableStack();
+  const [one, other] = [gates.use(new Event(pool)), gates.use(new Event(pool))];
+  const held = [work.waitsFor(one), work.waitsFor(other)];
+  await until(() => begun(pool) === 2);
+  // Wherever they are, the thread whose task ends takes them.
+  const rest = Array.from({ length: 10 }, () => work.thread());
+  one.set();
+  const threads = new Set(await Promise.all(rest));
+  expect([...threads]).toEqual([await held[0]]);
+  other.set();
+  await held[1];
+});
+
+test("tasks that may not begin yet keep their order by priority", async () => {
+  const pool = await start({ maxThreads: 1, concurrentTasksPerWorker: 1, policy: Policy.Priority });
+  const work = pool.module<Work>(url);
+  using gate = new Event(pool);
+  const held = work.waitsFor(gate);
+  await until(() => begun(pool) === 1);
+  const order: number[] = [];
+  const rest = [5, 3, 4].map((priority) => pool.run(work.waits, [1], { priority }).then(() => order.push(priority)));
+  gate.set();
+  await Promise.all([held, ...rest]);
+  expect(order).toEqual([3, 4, 5]);
+});
+
+test("a broadcast, and a task whose thread dies, keep to the number of tasks at once", async () => {
+  const pool = await start({ maxThreads: 1, concurrentTasksPerWorker: 1 });
+  const work = pool.module<Work>(url);
+  const slow = work.overlaps(5);
+  expect(await pool.broadcast(work.overlaps, [1])).toEqual([1]);
+  expect(await slow).toBe(1);
+  const died = expect(work.diesLater(10)).rejects.toEqual(code("ERR_VDSO_TASK_KILLED"));
+  const rest = Promise.all(Array.from({ length: 5 }, () => work.overlaps(1)));
+  await died;
+  expect(await rest).toEqual([1, 1, 1, 1, 1]);
+});
+
 test("threads come when there is work and go when there is none", async () => {
   const pool = await start({ minThreads: 0, maxThreads: 2, idleTimeoutMs: 30 });
   const work = pool.module<Work>(url);
@@ -280,6 +340,8 @@ test("options out of range are refused by name", async () => {
     { graceMs: Number.NaN },
     { maxQueue: -1 },
     { retries: -1 },
+    { concurrentTasksPerWorker: 0 },
+    { concurrentTasksPerWorker: 1.5 },
   ];
   for (const options of wrong) await expect(start(options)).rejects.toEqual(code("ERR_VDSO_ARGUMENT"));
 });

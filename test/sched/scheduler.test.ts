@@ -224,6 +224,19 @@ describe("with two executors", () => {
     scheduler.api.closeQueue(mutex);
   });
 
+  test("a wait whose call throws after it was announced is none", async () => {
+    const task = scheduler.spawn(async (task) => {
+      const thrown = task.wait((api) => {
+        api.prepareWait();
+        throw new RangeError("in between");
+      });
+      await expect(thrown).rejects.toThrow("in between");
+      await task.sleep(1);
+      return "went on";
+    });
+    expect(await task.result).toBe("went on");
+  });
+
   test("a circle of joins is an error of the task that closes it, and names the circle", async () => {
     const tasks: ReturnType<typeof scheduler.spawn<number>>[] = [];
     for (let n = 0; n < 2; n++) {
@@ -238,6 +251,55 @@ describe("with two executors", () => {
     const [a, b] = tasks.map(({ id }) => id);
     for (const outcome of outcomes) expect(outcome).toMatchObject({ reason: { code: "ERR_VDSO_CIRCLE" } });
     expect(String((outcomes[1] as PromiseRejectedResult).reason)).toContain(`${b} waits for ${a} waits for ${b}`);
+  });
+
+  test("a task that joins itself is refused, with the circle", async () => {
+    const self: ReturnType<typeof scheduler.spawn> = scheduler.spawn((task) => task.join(self));
+    await expect(self.result).rejects.toMatchObject({
+      code: "ERR_VDSO_CIRCLE",
+      message: expect.stringContaining(`${self.id} waits for ${self.id}`),
+    });
+  });
+
+  test("a task ends with the value that it exits with, from within its calls", async () => {
+    const order: string[] = [];
+    const task = scheduler.spawn(async (task) => {
+      const inner = async (): Promise<never> => {
+        try {
+          await task.yieldNow();
+          return task.exit(scheduler.current);
+        } finally {
+          order.push("left");
+        }
+      };
+      await inner();
+    });
+    expect(await task.result).toBe(task.id);
+    expect(order).toEqual(["left"]);
+    expect(scheduler.current).toBe(0);
+    expect(await scheduler.submit(url, "exits", [{ deep: 1 }]).result).toEqual({ deep: 1 });
+    expect(await scheduler.submit(url, "exits", [2], { thread: true }).result).toBe(2);
+  });
+
+  test("who makes tasks faster than they are done waits until some have ended", async () => {
+    const sums: Promise<number>[] = [];
+    for (let n = 0; n < 3 * TASKS; n++) {
+      if (n % 500 === 0) await scheduler.drain(500);
+      sums.push(work().add(n, 1));
+    }
+    await scheduler.drain(1);
+    expect((await Promise.all(sums)).length).toBe(3 * TASKS);
+  });
+
+  test("a task that heeds nothing is ended with its thread, and another takes its place", async () => {
+    const hangs = scheduler.submit(url, "hangs", [], { thread: true });
+    expect(await scheduler.kill(scheduler.spawn(() => 1))).toBe(false);
+    while (scheduler.api.taskStats(hangs.id).switches === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    hangs.cancel();
+    expect(await scheduler.kill(hangs)).toBe(true);
+    await expect(hangs.result).rejects.toMatchObject({ code: "ERR_VDSO_TASK_KILLED" });
+    expect(await work().add(1, 1)).toBe(2);
+    expect(await scheduler.kill(hangs)).toBe(false);
   });
 
   test("a cancelled task does not begin, or hears of it at its wait and by its signal", async () => {
@@ -317,7 +379,7 @@ test("a scheduler that is closed has done what it was given, and refuses more", 
 
 test("options out of range are refused", async () => {
   await using kernel = await Kernel.boot({ vdsos: [vsched] });
-  for (const cpus of [0, 1.5, 1000]) {
+  for (const cpus of [-1, 1.5, 1000]) {
     await expect(Scheduler.start(kernel, { cpus })).rejects.toMatchObject({ code: "ERR_VDSO_ARGUMENT" });
   }
 });

@@ -1,7 +1,17 @@
 import { expect, test } from "vitest";
-import { TraceEvent } from "../../generated/vsched/vsched.js";
+import vsched, { TraceEvent } from "../../generated/vsched/vsched.js";
+import { Kernel } from "../../runtime/index.ts";
 import { Pool } from "../../runtime/sched/pool.ts";
-import { chromeTrace, formatStats, readTrace, type TraceRecord, viewCpus } from "../../runtime/sched/viewer.ts";
+import { Scheduler } from "../../runtime/sched/scheduler.ts";
+import {
+  chromeTrace,
+  formatStats,
+  formatTasks,
+  readTrace,
+  type TraceRecord,
+  viewCpus,
+  viewTasks,
+} from "../../runtime/sched/viewer.ts";
 
 const url = new URL("./fixtures/work.ts", import.meta.url);
 type Work = typeof import("./fixtures/work.ts");
@@ -29,6 +39,62 @@ test("a task that never yields stands in the table, with its function and for ho
     expect(rows.length).toBe(2);
     expect(rows.find((row) => row.includes("#hangs"))).toMatch(/ \d\d+ {2}file:/);
   }));
+
+test("each task has its run time, switches and waits; what it joins, and what it is", () =>
+  withPool(async (pool) => {
+    const work = pool.module<Work>(url);
+    const spun = work.spinsAndSleeps(20, 1e6).catch(() => undefined);
+    const find = (name: string) => viewTasks(pool.api).find(({ entry }) => entry === `${url}#${name}`);
+    while (find("spinsAndSleeps")?.state !== "waiting") await new Promise((resolve) => setTimeout(resolve, 5));
+    const sleeper = find("spinsAndSleeps")!;
+    expect(sleeper).toMatchObject({
+      kind: "function",
+      cpu: 1,
+      priority: 0,
+      switches: 1,
+      waits: 1,
+      steals: 0,
+      joins: 0,
+    });
+    expect(sleeper.runMs).toBeGreaterThanOrEqual(19);
+    const joined = work.joins(sleeper.task).catch(() => undefined);
+    while (find("joins")?.state !== "waiting") await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(find("joins")!.joins).toBe(sleeper.task);
+    const [head, first, second, ...rest] = formatTasks(pool.api).split("\n");
+    expect(head).toMatch(/task +kind +state .* run ms .* function$/);
+    // Those that ran longest come first.
+    expect(first).toContain("#spinsAndSleeps");
+    expect(second).toMatch(new RegExp(`waiting .* ${sleeper.task} +file:.*#joins`));
+    expect(rest).toEqual([]);
+    expect(formatTasks(pool.api, 1).split("\n").length).toBe(2);
+    pool.api.cancel(sleeper.task);
+    await Promise.all([spun, joined]);
+  }));
+
+test("coroutines are charged for the time that they ran, not for the time that they waited", async () => {
+  await using kernel = await Kernel.boot({ vdsos: [vsched] });
+  await using scheduler = await Scheduler.start(kernel, { cpus: 0 });
+  const burn = (ms: number) => {
+    for (const end = performance.now() + ms; performance.now() < end; ) Math.random();
+  };
+  const gate = scheduler.api.createEvent();
+  const tasks = [10, 20].map((ms) =>
+    scheduler.spawn(async (task) => {
+      burn(ms);
+      await task.yieldNow();
+      burn(ms);
+      await task.wait((api) => api.waitEvent(gate), true);
+    }),
+  );
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const [second, first] = viewTasks(scheduler.api);
+  expect([first!.task, second!.task]).toEqual(tasks.map(({ id }) => id));
+  expect(first).toMatchObject({ kind: "coroutine", switches: 2, waits: 1, state: "waiting" });
+  expect(first!.runMs).toBeGreaterThanOrEqual(19.9);
+  expect(second!.runMs).toBeGreaterThanOrEqual(39.9);
+  scheduler.api.setEvent(gate);
+  await Promise.all(tasks.map(({ result }) => result));
+});
 
 test("a trace of real tasks has a bar for each time that one ran", () =>
   withPool(async (pool) => {

@@ -1,0 +1,39 @@
+/**
+ * How long a thread looks for news before it sleeps. To look is cheap when news come soon, since waking a thread takes tens of microseconds on both
+ * sides, and a waste when they do not. So the time follows what the last waits took: it grows while they were short, and shrinks with each long one.
+ *
+ * @see https://www.kernel.org/doc/html/latest/virt/kvm/halt-polling.html
+ */
+/** It never looks for a shorter time, unless its limit is lower. */
+const LEAST_US = 10;
+/** Looks between two readings of the clock. */
+const LOOKS = 20;
+
+export class Lookout {
+  readonly #most: number;
+  readonly #least: number;
+  #us: number;
+  #began = 0;
+
+  /** @param mostUs - never looks longer; 0: never looks */
+  constructor(mostUs: number) {
+    this.#most = mostUs;
+    this.#least = Math.min(LEAST_US, mostUs);
+    this.#us = this.#least;
+  }
+
+  /** @returns have news come while it looked? If not: sleep, then call {@link slept} */
+  look(hasNews: () => boolean): boolean {
+    this.#began = performance.now();
+    const until = this.#began + this.#us / 1000;
+    do {
+      for (let n = 0; n < LOOKS; n++) if (hasNews()) return true;
+    } while (performance.now() < until);
+    return false;
+  }
+
+  slept(): void {
+    const us = (performance.now() - this.#began) * 1000;
+    this.#us = us <= this.#most ? Math.min(this.#us * 2, this.#most) : Math.max(this.#us / 2, this.#least);
+  }
+}
