@@ -25,6 +25,9 @@ export function create(kind: u32, entry: u32, priority: i32, affinity: u32, home
     if (index >= TASKS) index -= TASKS;
     const seen = wordAt(index).load();
     if (stateOf(seen) != State.Free) continue;
+    const wish = taskAt(index).cancelled.load();
+    // While the slot is still free: a wish that comes after the claim is for this task.
+    if (wish != 0 && wordAt(index).load() == seen) taskAt(index).cancelled.cas(wish, 0);
     const word = claim(index, seen, pid);
     if (word == 0) continue;
     // A hint, and a slow creator may set it back: slots in use are passed over again.
@@ -35,7 +38,6 @@ export function create(kind: u32, entry: u32, priority: i32, affinity: u32, home
     put<u32>(task.home, home);
     put<u32>(task.owner, detached ? 0 : pid);
     put<u32>(task.tell, tell);
-    put<u32>(task.cancelled, 0);
     put<i32>(task.exitCode, 0);
     put<u32>(task.kind, kind);
     put<u32>(task.entry, entry);
