@@ -3,7 +3,8 @@
  *
  * Ours and the alternatives are measured in turn, in processes of their own or in the same threads, so that what slows the machine down for a while
  * slows all of them. A figure is the median of the runs, and a ratio that of the runs' ratios: these are what to compare, absolute figures move with the
- * machine. `--row` takes the rows whose name contains these words. `--readme` puts the table into the README.
+ * machine. `--row` takes the rows whose name contains these words. `--readme` puts them into the README's
+ * table.
  */
 
 import { fork, spawnSync } from "node:child_process";
@@ -163,25 +164,38 @@ function format(value: number): string {
   return value >= 1000 ? String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, " ") : String(value);
 }
 
-/** Replaces what stands between the two marks in the README. */
+/** Replaces the rows of what was measured between the two marks in the README; those of other groups and rows stay. */
 function writeReadme(machine: string, results: readonly RowResult[]): void {
-  const rows = results.map((result) => {
+  const path = join(root, "README.md");
+  const marks = /(<!-- figures: begin -->\n)([\s\S]*?)(<!-- figures: end -->)/;
+  const text = readFileSync(path, "utf8");
+  const rows = new Map<string, string>();
+  for (const line of (marks.exec(text)?.[2] ?? "").split("\n")) {
+    const [, group = "", name = ""] = line.split("|").map((cell) => cell.trim());
+    if (groups.includes(group)) rows.set(`${group}: ${name}`, line);
+  }
+  for (const group of new Set(results.map((result) => result.group))) {
+    // A whole group: rows that it does not have any more go.
+    if (values.row === undefined) for (const key of rows.keys()) if (key.startsWith(`${group}: `)) rows.delete(key);
+  }
+  for (const result of results) {
     const { group, name, unit, ours, peers } = result;
     const others = Object.entries(peers).map(([peer, value]) => `${peer}: ${format(value)} (${ratio(result, peer)})`);
-    return `| ${group} | ${name} | ${format(ours)} ${unit} | ${others.join("; ")} |`;
-  });
+    rows.set(`${group}: ${name}`, `| ${group} | ${name} | ${format(ours)} ${unit} | ${others.join("; ")} |`);
+  }
   const table = [
     "| group | work | ours | alternatives (how many times better ours is) |",
     "|---|---|---|---|",
-    ...rows,
+    ...[...rows].sort(([a], [b]) => groupOf(a) - groupOf(b)).map(([, row]) => row),
   ];
-  const path = join(root, "README.md");
-  const marks = /(<!-- figures: begin -->\n)[\s\S]*?(<!-- figures: end -->)/;
-  const text = readFileSync(path, "utf8");
   writeFileSync(
     path,
-    text.replace(marks, (_, begin, end) => `${begin}${machine}.\n\n${table.join("\n")}\n${end}`),
+    text.replace(marks, (_, begin, __, end) => `${begin}${machine}.\n\n${table.join("\n")}\n${end}`),
   );
+}
+
+function groupOf(key: string): number {
+  return groups.indexOf(key.slice(0, key.indexOf(":")));
 }
 
 checkOutput();
