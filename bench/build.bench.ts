@@ -34,8 +34,7 @@ function install(folder: string): string {
   const place = join(modules, "wasm-vdso");
   mkdirSync(place, { recursive: true });
   for (const name of ["bin", "dist", "package.json"]) cpSync(join(root, name), join(place, name), { recursive: true });
-  for (const name of ["assemblyscript", "binaryen", "wabt"])
-    symlinkSync(join(root, "node_modules", name), join(modules, name));
+  for (const name of ["assemblyscript", "wabt"]) symlinkSync(join(root, "node_modules", name), join(modules, name));
   return join(place, "bin", "vdso.cjs");
 }
 

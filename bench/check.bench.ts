@@ -106,7 +106,7 @@ const group: Group = [
   },
   {
     ...alone,
-    name: "instrument the first vqueue (test/check/vdsos/turns), Binaryen's start included",
+    name: "instrument the first vqueue (test/check/vdsos/turns), as the first of a process",
     unit: "ms",
     better: "lower",
     ours: () => instrumentMs(firstVqueue()),
@@ -120,7 +120,7 @@ const group: Group = [
   },
   {
     ...alone,
-    name: "instrument today's vqueue, Binaryen's start included",
+    name: "instrument today's vqueue, as the first of a process",
     unit: "ms",
     better: "lower",
     ours: () => instrumentMs(imageBytes("vqueue")),

@@ -1,4 +1,4 @@
-/** Writes the image of the first vqueue to the standard output: compiled in a process of its own, so that in the one that measures Binaryen has not started. */
+/** Writes the image of the first vqueue to the standard output: compiled in a process of its own, so that the one that measures has not compiled anything. */
 import { image } from "../test/check/images.ts";
 
 process.stdout.write((await image("turns")).image);

@@ -80,7 +80,7 @@ export function compilerIdentity(): string {
   const here = fileURLToPath(import.meta.url);
   const root = join(dirname(here), "..", "..");
   const hash = createHash("sha256");
-  for (const name of ["assemblyscript", "binaryen", "wabt"]) hash.update(`${name} ${installedVersion(root, name)}\n`);
+  for (const name of ["assemblyscript", "wabt"]) hash.update(`${name} ${installedVersion(root, name)}\n`);
   for (const path of [...compilerFiles(root, extname(here)), ...listFiles(join(root, "vdso-src", "helper"))]) {
     const bytes = readFileSync(path);
     hash.update(`${relative(root, path).split(sep).join("/")} ${bytes.length}\n`).update(bytes);

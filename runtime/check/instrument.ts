@@ -1,10 +1,11 @@
 /** Turns a shipped image into one whose threads can be stopped before every access to the vVAR, saved and continued. */
 import type { AccessSite } from "./accesses.ts";
-import { HOOK_MODULE, outline } from "./outline.ts";
+import { HOOK_MODULE, LASTING_OPERANDS, outline } from "./outline.ts";
+import { makeSuspendable } from "./suspend/suspend.ts";
 import { malformed } from "./wasm-binary.ts";
 
-/** Export of the memory that Asyncify saves a thread's stack in. */
-export const STACK_MEMORY = "asyncify_memory";
+/** Export of the memory that a thread's stack is saved in. */
+export const STACK_MEMORY = "vdso:stack";
 /** Pages of that memory: what one thread's stack may take. */
 export const STACK_PAGES = 1;
 
@@ -42,50 +43,20 @@ export async function instrument(image: Uint8Array<ArrayBuffer>, vvarEnd: number
 
 async function make(image: Uint8Array<ArrayBuffer>, vvarEnd: number): Promise<Instrumented> {
   const outlined = outline(image, Math.ceil(vvarEnd / 0x10000));
-  const bytes = await asyncify(outlined.module);
-  return { ...outlined, module: await WebAssembly.compile(bytes) };
+  try {
+    return { ...outlined, module: await WebAssembly.compile(suspendable(outlined.module)) };
+  } catch (error) {
+    if (error instanceof WebAssembly.CompileError) throw malformed(error.message);
+    throw error;
+  }
 }
 
-/** Makes every function that can reach a hook able to leave and to come back. */
-async function asyncify(module: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
-  // Loaded only here: a program that replays from the cache, or never checks, does without its megabytes.
-  const { default: binaryen } = await import("binaryen");
-  const f = binaryen.Features;
-  // What engines with two memories run. Not `All`: that would write forms which they do not read.
-  const features =
-    f.Atomics |
-    f.MutableGlobals |
-    f.NontrappingFPToInt |
-    f.SIMD128 |
-    f.BulkMemory |
-    f.BulkMemoryOpt |
-    f.SignExt |
-    f.ExceptionHandling |
-    f.TailCall |
-    f.ReferenceTypes |
-    f.Multivalue |
-    f.MultiMemory |
-    f.ExtendedConst;
-  const read = binaryen.readBinary as (data: Uint8Array, features?: number) => InstanceType<typeof binaryen.Module>;
-  const work = read(module, features);
-  const optimizeLevel = binaryen.getOptimizeLevel();
-  const shrinkLevel = binaryen.getShrinkLevel();
-  try {
-    if (!work.validate()) throw malformed("the rewritten module does not validate");
-    // Not 0: what Asyncify would then save includes values that nobody reads any more, and states that differ only by those never merge.
-    binaryen.setOptimizeLevel(1);
-    binaryen.setShrinkLevel(0);
-    binaryen.setPassArgument("asyncify-imports", `${HOOK_MODULE}.*`);
-    // A memory of its own for the saved stacks: with several memories Asyncify would silently use the one exported as `memory`.
-    binaryen.setPassArgument("asyncify-in-secondary-memory", "1");
-    binaryen.setPassArgument("asyncify-secondary-memory-size", String(STACK_PAGES));
-    work.runPasses(["asyncify"]);
-    work.addMemoryExport(STACK_MEMORY, STACK_MEMORY);
-    return new Uint8Array(work.emitBinary());
-  } finally {
-    binaryen.clearPassArguments();
-    binaryen.setOptimizeLevel(optimizeLevel);
-    binaryen.setShrinkLevel(shrinkLevel);
-    work.dispose();
-  }
+/** The second step of two; the first is {@link outline}. */
+export function suspendable(outlined: Uint8Array): Uint8Array<ArrayBuffer> {
+  return makeSuspendable(outlined, {
+    hooks: HOOK_MODULE,
+    lasting: LASTING_OPERANDS,
+    memory: STACK_MEMORY,
+    pages: STACK_PAGES,
+  });
 }

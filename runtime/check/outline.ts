@@ -15,7 +15,16 @@
 import type { VdsoError } from "../errors.ts";
 import { Reader, sections } from "../image/sections.ts";
 import { type AccessForm, type AccessSite, ATOMIC_ACCESSES, Bulk, Kind, PLAIN_ACCESSES } from "./accesses.ts";
-import { ByteWriter, SectionId, unsupported, ValueType, writeModule } from "./wasm-binary.ts";
+import { readInstruction } from "./instructions.ts";
+import {
+  ByteWriter,
+  readValueType,
+  SectionId,
+  skipLimits,
+  unsupported,
+  ValueType,
+  writeModule,
+} from "./wasm-binary.ts";
 
 const { i32, i64 } = ValueType;
 /** Hooks in the order of their imports: name, parameters, result. The last parameter is the site. */
@@ -32,6 +41,8 @@ const HOOKS = [
   ["wait64", [i32, i64, i64, i32], i32],
   ["notify", [i32, i32, i32], i32],
   ["copy", [i32, i32, i32, i32], 0],
+  // Out of the vVAR: the hook writes into private memory only when the thread goes on.
+  ["copyOut", [i32, i32, i32, i32], 0],
   ["fill", [i32, i32, i32, i32], 0],
   ["fuel", [], 0],
 ] as const;
@@ -40,6 +51,10 @@ const HOOK_INDEX = Object.fromEntries(HOOKS.map(([name], index) => [name, index]
 
 /** Module of the hooks that may suspend the caller. */
 export const HOOK_MODULE = "vvar";
+/** Operands that a hook looks at also when the thread goes on behind it: where a copy leads to. */
+export const LASTING_OPERANDS: ReadonlyMap<string, readonly number[]> = new Map<HookName, readonly number[]>([
+  ["copyOut", [0]],
+]);
 /** Export of the loop counter, and prefix of the exports of the image's own mutable globals. */
 export const FUEL_EXPORT = "vdso:fuel";
 export const GLOBAL_EXPORT = "vdso:global:";
@@ -320,7 +335,7 @@ class Outliner {
         const locals = body.at;
         for (let groups = body.u32(); groups > 0; groups--) {
           body.skipLeb();
-          skipValueType(body);
+          readValueType(body);
         }
         inner.bytes(this.image.subarray(locals, body.at));
         while (body.at < end) this.rewriteInstruction(body, inner);
@@ -339,84 +354,16 @@ class Outliner {
   private rewriteInstruction(reader: Reader, writer: ByteWriter): number {
     const from = reader.at;
     const code = reader.u8();
-    const verbatim = (): number => {
-      writer.bytes(this.image.subarray(from, reader.at));
-      return code;
-    };
-    if (code >= 0x45 && code <= 0xc4) return verbatim();
     if (code >= 0x28 && code <= 0x3e) {
       this.rewriteAccess(reader, writer, from, PLAIN_ACCESSES.get(code)!, [code]);
       return code;
     }
     switch (code) {
-      case 0x00: // unreachable
-      case 0x01: // nop
-      case 0x05: // else
-      case 0x0a: // throw_ref
-      case 0x0b: // end
-      case 0x0f: // return
-      case 0x19: // catch_all
-      case 0x1a: // drop
-      case 0x1b: // select
-      case 0xd1: // ref.is_null
-      case 0xd3: // ref.eq
-      case 0xd4: // ref.as_non_null
-        return verbatim();
-      case 0x02: // block
-      case 0x04: // if
-      case 0x06: // try
-      case 0x07: // catch
-      case 0x08: // throw
-      case 0x09: // rethrow
-      case 0x0c: // br
-      case 0x0d: // br_if
-      case 0x18: // delegate
-      case 0x14: // call_ref
-      case 0x15: // return_call_ref
-      case 0x20: // local.get
-      case 0x21: // local.set
-      case 0x22: // local.tee
-      case 0x23: // global.get
-      case 0x24: // global.set
-      case 0x25: // table.get
-      case 0x41: // i32.const
-      case 0x42: // i64.const
-      case 0xd0: // ref.null
-      case 0xd5: // br_on_null
-      case 0xd6: // br_on_non_null
-        reader.skipLeb();
-        return verbatim();
       case 0x26: // table.set
         throw changesUnsaved("a table", from);
-      case 0x11: // call_indirect
-      case 0x13: // return_call_indirect
-        reader.skipLeb();
-        reader.skipLeb();
-        return verbatim();
-      case 0x43: // f32.const
-        reader.take(4);
-        return verbatim();
-      case 0x44: // f64.const
-        reader.take(8);
-        return verbatim();
-      case 0x0e: // br_table
-        for (let left = reader.u32(); left >= 0; left--) reader.skipLeb();
-        return verbatim();
-      case 0x1c: // select with types
-        for (let left = reader.u32(); left > 0; left--) skipValueType(reader);
-        return verbatim();
-      case 0x1f: // try_table
-        reader.skipLeb();
-        for (let left = reader.u32(); left > 0; left--) {
-          const clause = reader.u8();
-          if (clause < 2) reader.skipLeb();
-          reader.skipLeb();
-        }
-        return verbatim();
       case 0x03: {
         // loop
-        reader.skipLeb();
-        verbatim();
+        this.copyInstruction(reader, writer, from);
         const fuel = this.fuelGlobal();
         writer.byte(0x23).u32(fuel).byte(0x45, 0x04, 0x40, 0x10).u32(this.hook("fuel")).byte(0x0b);
         writer.byte(0x23).u32(fuel).byte(0x41, 0x7f, 0x6a, 0x24).u32(fuel);
@@ -449,8 +396,15 @@ class Outliner {
         this.rewriteAtomic(reader, writer, from);
         return code;
       default:
-        throw unsupported(`instruction 0x${code.toString(16)} at byte ${from} is not known here`);
+        this.copyInstruction(reader, writer, from);
+        return code;
     }
+  }
+
+  private copyInstruction(reader: Reader, writer: ByteWriter, from: number): void {
+    reader.at = from;
+    readInstruction(reader);
+    writer.bytes(this.image.subarray(from, reader.at));
   }
 
   private memoryArgument(reader: Reader): { align: number; memory: number; offset: number } {
@@ -546,7 +500,12 @@ class Outliner {
       const source = reader.u32();
       if (to === this.vvar || source === this.vvar) {
         const bulk = to !== source ? (to === this.vvar ? Bulk.in : Bulk.out) : Bulk.within;
-        this.callHook(writer, "copy", { ...common, kind: Kind.copy, op: "memory.copy", bulk });
+        this.callHook(writer, bulk === Bulk.out ? "copyOut" : "copy", {
+          ...common,
+          kind: Kind.copy,
+          op: "memory.copy",
+          bulk,
+        });
       } else writer.byte(0xfc, 10).u32(this.memoryIndex(to)).u32(this.memoryIndex(source));
       return;
     }
@@ -567,9 +526,7 @@ class Outliner {
     if (code === 9 || code === 13) throw changesUnsaved("which segments there are", from); // data.drop, elem.drop
     // table.init, table.copy, table.grow, table.fill
     if (code === 12 || code === 14 || code === 15 || code === 17) throw changesUnsaved("a table", from);
-    if (code > 17) throw unsupported(`instruction 0xfc ${code} at byte ${from} is not known here`);
-    if (code === 16) reader.skipLeb(); // table.size; the others are truncations, which have no immediate
-    writer.bytes(this.image.subarray(from, reader.at));
+    this.copyInstruction(reader, writer, from);
   }
 
   private rewriteVector(reader: Reader, writer: ByteWriter, from: number): void {
@@ -583,24 +540,11 @@ class Outliner {
       if (laneAccess) writer.byte(reader.u8());
       return;
     }
-    if (code === 12 || code === 13) reader.take(16);
-    else if (code >= 21 && code <= 34) reader.take(1);
-    writer.bytes(this.image.subarray(from, reader.at));
+    this.copyInstruction(reader, writer, from);
   }
-}
-
-function skipLimits(reader: Reader): void {
-  const flags = reader.u8();
-  reader.skipLeb();
-  if ((flags & 1) !== 0) reader.skipLeb();
 }
 
 /** Private state of a thread is its globals, its memory and its stack; what else may change would be one for all threads here. */
 function changesUnsaved(what: string, at: number): VdsoError {
   return unsupported(`the instruction at byte ${at} changes ${what}, which is not saved with a thread`);
-}
-
-function skipValueType(reader: Reader): void {
-  const type = reader.u8();
-  if (type === 0x63 || type === 0x64) reader.skipLeb();
 }

@@ -12,14 +12,15 @@ import { DirtyPages } from "./dirty-pages.ts";
 import { type Instrumented, STACK_MEMORY, STACK_PAGES } from "./instrument.ts";
 import { FUEL_EXPORT, GLOBAL_EXPORT } from "./outline.ts";
 import type { HostImplementations, Panic } from "./spec.ts";
+import { Mode, RECORD_BYTES } from "./suspend/frame.ts";
 import { BlobSet } from "./tables.ts";
 import { show } from "./values.ts";
 
 /** Word of the header that fences read, modify and write. */
 const FENCE_WORD = 64;
-/** Asyncify's own record at the start of the stack memory: where the stack is, where it ends. */
-const STACK_RECORD = 8;
-const STACK_BYTES = STACK_PAGES * 0x10000;
+/** Words of the record in front of the saved stack. */
+const MODE = 0;
+const TOP = 1;
 /** Of a saved state: bytes of stack, number of pages, top of the arguments, host objects that the call was given. */
 const STATE_HEADER = 16;
 
@@ -89,8 +90,6 @@ export class Vm {
 
   private scratch = new Uint8Array(1024);
   private scratchView = new DataView(this.scratch.buffer);
-  private suspendedRun = false;
-  private rewinding = false;
   private returnedRaw: Raw | undefined;
   private accesses = 0;
   private direct: DirectVvar | undefined;
@@ -178,9 +177,8 @@ export class Vm {
     this.injectLow = low;
     this.injectHigh = high;
     this.injectData = data ?? NO_DATA;
-    this.rewinding = true;
+    this.stackRecord[MODE] = Mode.returning;
     this.accesses = 1;
-    (this.exports["asyncify_start_rewind"] as (record: number) => void)(0);
     return this.run(name, this.noArguments(name));
   }
 
@@ -231,7 +229,7 @@ export class Vm {
   private noArguments(name: string): readonly Raw[] {
     let zeros = this.zeros.get(name);
     if (!zeros) {
-      // A function that is rewound takes its locals, and parameters are locals, from the saved stack.
+      // A function that is entered again takes its locals, and parameters are locals, from the saved stack.
       const { params } = this.manifest.exports.find((fn) => fn.name === name)!;
       zeros = params.map((param) => (param.type === "u64" || param.type === "i64" ? 0n : 0));
       this.zeros.set(name, zeros);
@@ -249,24 +247,26 @@ export class Vm {
 
   private enterImage(name: string, raw: readonly Raw[]): Outcome {
     this.runs++;
-    this.suspendedRun = false;
     this.siteArguments = [];
     this.fuel.value = this.options.fuel;
     try {
       this.returnedRaw = (this.exports[name] as (...args: readonly Raw[]) => Raw | undefined)(...raw);
     } catch (error) {
-      this.rewinding = false;
       this.stop = this.explain(error);
       return Outcome.stopped;
     }
-    if (this.suspendedRun) {
-      (this.exports["asyncify_stop_unwind"] as () => void)();
-      return Outcome.suspended;
-    }
-    return Outcome.returned;
+    if (this.stackRecord[MODE] !== Mode.leaving) return Outcome.returned;
+    this.stackRecord[MODE] = Mode.running;
+    return Outcome.suspended;
   }
 
   private explain(error: unknown): Stop {
+    const leaving = this.stackRecord[MODE] === Mode.leaving;
+    this.stackRecord[MODE] = Mode.running;
+    if (leaving && error instanceof WebAssembly.RuntimeError) {
+      const message = `the calls that it is in take more than ${STACK_PAGES * 64} KiB to save: a recursion without end?`;
+      return { kind: "endless", message };
+    }
     if (error instanceof StopSignal) return error.stop;
     if (error instanceof VdsoError) throw error;
     if (error instanceof WebAssembly.RuntimeError || error instanceof RangeError) {
@@ -279,7 +279,7 @@ export class Vm {
   save(suspended: boolean): Uint8Array {
     this.dirty.scan();
     this.dirtyNow = this.dirty.pages.slice();
-    const stackBytes = suspended ? this.stackRecord[0]! - STACK_RECORD : 0;
+    const stackBytes = suspended ? this.stackRecord[TOP]! - RECORD_BYTES : 0;
     const pages = this.dirtyNow.length;
     const length = STATE_HEADER + this.globals.length * 8 + pages * 8 + stackBytes;
     if (length > this.scratch.length) {
@@ -304,7 +304,7 @@ export class Vm {
       view.setInt32(at + 4, this.pageContents.add(this.dirty.content(page)), true);
       at += 8;
     }
-    this.scratch.set(this.stack.subarray(STACK_RECORD, STACK_RECORD + stackBytes), at);
+    this.scratch.set(this.stack.subarray(RECORD_BYTES, RECORD_BYTES + stackBytes), at);
     return this.scratch.subarray(0, length);
   }
 
@@ -328,9 +328,8 @@ export class Vm {
       this.dirty.set(page, this.pageContents.get(view.getInt32(at + 4, true)));
       at += 8;
     }
-    this.stack.set(state.subarray(at, at + stackBytes), STACK_RECORD);
-    this.stackRecord[0] = STACK_RECORD + stackBytes;
-    this.stackRecord[1] = STACK_BYTES;
+    this.stack.set(state.subarray(at, at + stackBytes), RECORD_BYTES);
+    this.stackRecord[TOP] = RECORD_BYTES + stackBytes;
   }
 
   private lend(object: object): number {
@@ -343,8 +342,8 @@ export class Vm {
     return handle;
   }
 
-  // The access hooks. Each is called twice: once when the access is about to happen, and suspends the thread; once more when the thread is
-  // rewound, and returns what the access yielded.
+  // The access hooks. Each is called twice: once when the access is about to happen, and suspends the thread; once more when the thread
+  // goes on, and returns what the access yielded.
 
   private suspend(site: number, address: number, length: number): void {
     const { pending } = this;
@@ -354,15 +353,15 @@ export class Vm {
     pending.aLow = pending.aHigh = pending.bLow = pending.bHigh = 0;
     pending.data = NO_DATA;
     this.accesses++;
-    this.suspendedRun = true;
-    this.stackRecord[0] = STACK_RECORD;
-    this.stackRecord[1] = STACK_BYTES;
-    (this.exports["asyncify_start_unwind"] as (record: number) => void)(0);
+    this.stackRecord[MODE] = Mode.leaving;
+    this.stackRecord[TOP] = RECORD_BYTES;
   }
 
-  private arrive(): void {
-    this.rewinding = false;
-    (this.exports["asyncify_stop_rewind"] as () => void)();
+  /** Is this hook called because the thread goes on behind it? */
+  private arrives(): boolean {
+    if (this.stackRecord[MODE] === Mode.running) return false;
+    this.stackRecord[MODE] = Mode.running;
+    return true;
   }
 
   /** Effective address of an access, after the checks that the engine would make, and some that it cannot. */
@@ -384,10 +383,7 @@ export class Vm {
   }
 
   private readonly load32 = (operand: number, index: number): number => {
-    if (this.rewinding) {
-      this.arrive();
-      return this.injectLow;
-    }
+    if (this.arrives()) return this.injectLow;
     const site = this.sites[index]!;
     const address = this.locate(operand, site, index, site.size);
     if (this.direct) return this.direct.read(address, site.size);
@@ -396,10 +392,7 @@ export class Vm {
   };
 
   private readonly load64 = (operand: number, index: number): bigint => {
-    if (this.rewinding) {
-      this.arrive();
-      return join(this.injectLow, this.injectHigh);
-    }
+    if (this.arrives()) return join(this.injectLow, this.injectHigh);
     const site = this.sites[index]!;
     const address = this.locate(operand, site, index, 8);
     if (this.direct) return join(this.direct.read(address, 8), this.direct.high);
@@ -409,10 +402,7 @@ export class Vm {
 
   /** Stores, read-modify-writes and compare-exchanges. Returns the low half of the old value, the high half in `injectHigh`. */
   private modify(operand: number, index: number, aLow: number, aHigh: number, bLow: number, bHigh: number): number {
-    if (this.rewinding) {
-      this.arrive();
-      return this.injectLow;
-    }
+    if (this.arrives()) return this.injectLow;
     const site = this.sites[index]!;
     // A fence is a read-modify-write that changes nothing of a header word. No yield point: all accesses are sequentially consistent here.
     if (site.kind === Kind.or && (operand >>> 0) + site.offset === FENCE_WORD) return 0;
@@ -461,10 +451,7 @@ export class Vm {
   };
 
   private waitOn(operand: number, index: number, low: number, high: number, timeout: bigint): number {
-    if (this.rewinding) {
-      this.arrive();
-      return this.injectLow;
-    }
+    if (this.arrives()) return this.injectLow;
     const site = this.sites[index]!;
     const address = this.locate(operand, site, index, site.size);
     if (this.direct) {
@@ -483,10 +470,7 @@ export class Vm {
   }
 
   private readonly notify = (operand: number, count: number, index: number): number => {
-    if (this.rewinding) {
-      this.arrive();
-      return this.injectLow;
-    }
+    if (this.arrives()) return this.injectLow;
     const site = this.sites[index]!;
     const address = this.locate(operand, site, index, 4);
     if (this.direct) return 0;
@@ -499,8 +483,7 @@ export class Vm {
     const site = this.sites[index]!;
     const bytes = length >>> 0;
     const own = site.bulk === Bulk.out ? to >>> 0 : from >>> 0;
-    if (this.rewinding) {
-      this.arrive();
+    if (this.arrives()) {
       if (site.bulk === Bulk.out) this.memory.set(this.injectData, own);
       return;
     }
@@ -526,10 +509,7 @@ export class Vm {
   };
 
   private readonly fill = (operand: number, value: number, length: number, index: number): void => {
-    if (this.rewinding) {
-      this.arrive();
-      return;
-    }
+    if (this.arrives()) return;
     const bytes = length >>> 0;
     const address = this.locate(operand, this.sites[index]!, index, bytes);
     if (bytes === 0) return;
@@ -557,6 +537,7 @@ export class Vm {
         this.waitOn(operand, index, lowHalf(expected), highHalf(expected), timeout),
       notify: this.notify,
       copy: this.copy,
+      copyOut: this.copy,
       fill: this.fill,
     };
     const take = (value: number | bigint | boolean): void => void this.siteArguments.push(value);

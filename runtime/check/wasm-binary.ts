@@ -1,5 +1,6 @@
-/** Writing the parts of the WebAssembly binary format that the checker's rewriting needs; the image's own reader reads them. */
+/** The parts of the WebAssembly binary format that the checker's rewriting needs beside the image's own reader. */
 import { VdsoError } from "../errors.ts";
+import type { Reader } from "../image/sections.ts";
 
 export const SectionId = {
   custom: 0,
@@ -18,7 +19,20 @@ export const SectionId = {
   tag: 13,
 } as const;
 
-export const ValueType = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c } as const;
+export const ValueType = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b, funcref: 0x70 } as const;
+
+/** A value type by its first byte; one with a heap type behind it loses that. */
+export function readValueType(reader: Reader): number {
+  const type = reader.u8();
+  if (type === 0x63 || type === 0x64) reader.skipLeb();
+  return type;
+}
+
+export function skipLimits(reader: Reader): void {
+  const flags = reader.u8();
+  reader.skipLeb();
+  if ((flags & 1) !== 0) reader.skipLeb();
+}
 
 export class ByteWriter {
   private buffer = new Uint8Array(1024);

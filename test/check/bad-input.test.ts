@@ -1,7 +1,7 @@
-import binaryen from "binaryen";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { check, exhaustive, random, replay, type ThreadBody } from "../../runtime/check/index.ts";
 import { instrument } from "../../runtime/check/instrument.ts";
+import type { ApiFunction } from "../../runtime/image/manifest.ts";
 import { expectCode } from "../expect-code.ts";
 import { image, imageOf } from "./images.ts";
 import { imageOfWat } from "./operations.ts";
@@ -227,14 +227,33 @@ test("random schedules do not hang on threads that spin for ever", async () => {
   expect(failure?.kind).toBe("stuck");
 });
 
-test("an image whose rewritten code is not valid is refused", async () => {
-  const { image: hosted, manifest } = await imageOf(`${HOSTED}export function another(): void {}`);
-  const read = binaryen.readBinary;
-  const spy = vi.spyOn(binaryen, "readBinary").mockImplementation((bytes) => {
-    const module = read(bytes);
-    vi.spyOn(module, "validate").mockReturnValue(0);
-    return module;
+test("an image whose code is not valid is refused", async () => {
+  const exports: ApiFunction[] = [{ name: "run", params: [], result: "void" }];
+  const { image: bytes } = await imageOfWat('(func (export "run") (drop (f64.const 7.5)))', exports);
+  const constant = [0x44, 0, 0, 0, 0, 0, 0, 0x1e, 0x40, 0x1a];
+  const drop = bytes.findIndex((_, at) => constant.every((byte, index) => bytes[at + index] === byte)) + 9;
+  bytes[drop] = 0x01; // nop: the constant stays on the operand stack
+  const error = await expectCode("ERR_VDSO_CHECK_IMAGE", () => instrument(bytes, 2048));
+  expect(error.message).toMatch(/Compiling function .* failed/);
+});
+
+test("a recursion whose calls are too many to be saved is a failure", async () => {
+  const locals = Array.from({ length: 200 }, (_, index) => index);
+  const sum = locals.map((index) => `(local.set 0 (i64.add (local.get 0) (local.get ${index})))`).join(" ");
+  const set = locals.map((index) => `(local.set ${index} (i64.add (local.get 0) (i64.const ${index})))`).join(" ");
+  const { image: bytes } = await imageOfWat(
+    `(func $run (export "run") (param i64) (result i64) (local ${"i64 ".repeat(locals.length)})
+      ${set} (drop (i32.atomic.load $vvar (i32.const 1024))) (drop (call $run (local.get 0))) ${sum} (local.get 0))`,
+    [{ name: "run", params: [{ name: "n", type: "i64" }], result: "i64" }],
+  );
+  const { failure } = await check({
+    image: bytes,
+    threads: {
+      *a(t) {
+        yield* t.call("run", 1n);
+      },
+    },
   });
-  onTestFinished(() => spy.mockRestore());
-  await expectCode("ERR_VDSO_CHECK_IMAGE", () => instrument(hosted, manifest.layout.end));
+  expect(failure?.kind).toBe("endless");
+  expect(failure?.message).toMatch(/more than 64 KiB to save/);
 });
