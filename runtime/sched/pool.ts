@@ -163,8 +163,8 @@ export class Pool implements AsyncDisposable {
   readonly #wait = new Histogram();
   readonly #run = new Histogram();
   readonly #modules = new Map<string, object>();
-  /** How processes ended, by CPU, for errors of tasks that ended with them. */
-  readonly #ends = new Map<number, ExitStatus>();
+  /** How the process ended whose tasks are being told of it. */
+  #ending: ExitStatus | undefined;
   #onEmpty: (() => void) | undefined;
   #done = 0;
   #failed = 0;
@@ -462,7 +462,7 @@ export class Pool implements AsyncDisposable {
 
   /** A task has ended, whether or not its caller still waits. Called by the {@link Cpu}. */
   taskEnded(job: Job, ok: boolean, value: unknown, id: number): void {
-    const { payloads, api } = this.#cpu;
+    const { payloads } = this.#cpu;
     this.#inFlight--;
     job.id = 0;
     clearTimeout(job.grace);
@@ -484,12 +484,12 @@ export class Pool implements AsyncDisposable {
         this.#run.record(payloads.endedAt(id) - began);
       }
     }
-    this.#finish(job, ok, died ? this.#killed(job, api.taskStats(id).cpu) : value);
+    this.#finish(job, ok, died ? this.#killed(job) : value);
     if (this.#next < this.#backlog.length) this.#feed();
   }
 
-  #killed({ reference }: Job, cpu: number): VdsoError {
-    const status = this.#ends.get(cpu);
+  #killed({ reference }: Job): VdsoError {
+    const status = this.#ending;
     const how = status ? ` (${status.reason}${status.error ? `: ${status.error.message}` : ""})` : "";
     return new VdsoError(
       "ERR_VDSO_TASK_KILLED",
@@ -583,10 +583,11 @@ export class Pool implements AsyncDisposable {
   }
 
   #executorEnded({ pid, cpu }: Executor, status: ExitStatus): void {
-    this.#ends.set(cpu, status);
+    // Not by the CPU: one that ended as soon as it had begun may have given its number back before it was asked for.
+    this.#ending = status;
     this.#cpu.discardFrom(pid);
-    this.#ends.delete(cpu);
-    for (const job of this.#jobs) if (job.cpu === cpu) this.#abort(job, this.#killed(job, cpu));
+    for (const job of this.#jobs) if (job.cpu === cpu) this.#abort(job, this.#killed(job));
+    this.#ending = undefined;
     if (this.#state === "closed") return;
     if (
       this.#executors.count < this.#min ||

@@ -8,6 +8,7 @@ import {
   formatStats,
   formatTasks,
   readTrace,
+  type TaskView,
   type TraceRecord,
   viewCpus,
   viewTasks,
@@ -86,14 +87,17 @@ test("coroutines are charged for the time that they ran, not for the time that t
       await task.wait((api) => api.waitEvent(gate), true);
     }),
   );
-  await new Promise((resolve) => setTimeout(resolve, 100));
-  const [second, first] = viewTasks(scheduler.api);
-  expect([first!.task, second!.task]).toEqual(tasks.map(({ id }) => id));
-  expect(first).toMatchObject({ kind: "coroutine", switches: 2, waits: 1, state: "waiting" });
-  expect(first!.runMs).toBeGreaterThanOrEqual(19.9);
-  expect(second!.runMs).toBeGreaterThanOrEqual(39.9);
+  let views: TaskView[] = [];
+  do {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    views = viewTasks(scheduler.api);
+  } while (views.some(({ state }) => state !== "waiting"));
   scheduler.api.setEvent(gate);
   await Promise.all(tasks.map(({ result }) => result));
+  const [first, second] = tasks.map(({ id }) => views.find(({ task }) => task === id)!);
+  expect(first).toMatchObject({ kind: "coroutine", switches: 2, waits: 1 });
+  expect(first!.runMs).toBeGreaterThanOrEqual(19.9);
+  expect(second!.runMs).toBeGreaterThanOrEqual(39.9);
 });
 
 test("a trace of real tasks has a bar for each time that one ran", () =>
