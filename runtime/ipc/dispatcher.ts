@@ -27,7 +27,7 @@ export interface IpcStats {
   readonly pendingCalls: number;
   /** Messages that wait for room in a mailbox. */
   readonly waitingToSend: number;
-  /** Answers that nobody asked for, a second time, or from somebody else than was asked. */
+  /** Answers that nobody asked for, a second time, or from somebody else than was asked; those that a call given up meanwhile did not wait for. */
   readonly strayReplies: number;
   /** Answers to callers that had gone. */
   readonly orphanedReplies: number;

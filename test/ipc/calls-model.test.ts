@@ -46,6 +46,8 @@ test("every call is answered with what is its own, or told why not; every stream
       const ended = new Set<number>();
       /** Parties that closed or died at some time: calls from and to them may be rejected. */
       const unsteady = new Set<number>();
+      /** By party: calls that it gave up. Their answers may have been on the way. */
+      const givenUp = parties.map(() => 0);
       const outcomes: Promise<void>[] = [];
       const judge = (from: number, to: number, outcome: Promise<void>): void => {
         const judged = outcome.catch((error: { code?: string }) => {
@@ -102,9 +104,11 @@ test("every call is answered with what is its own, or told why not; every stream
               },
             );
             judge(from, to, call);
+            givenUp[from]!++;
             void turn().then(() => abort.abort(reason));
           }
           if (kind === "stream") {
+            if (size === 70) givenUp[from]!++;
             const read = async (): Promise<void> => {
               let next = 0;
               for await (const message of client.stream(id, 5, data, { window: 1 + (size % 7) })) {
@@ -122,7 +126,8 @@ test("every call is answered with what is its own, or told why not; every stream
       for (let turns = 0; turns < 8; turns++) await turn();
       for (const [at, { ipc }] of parties.entries()) {
         if (ended.has(at)) continue;
-        expect(ipc.stats()).toMatchObject({ pendingCalls: 0, waitingToSend: 0, refused: 0, strayReplies: 0 });
+        expect(ipc.stats()).toMatchObject({ pendingCalls: 0, waitingToSend: 0, refused: 0 });
+        expect(ipc.stats().strayReplies).toBeLessThanOrEqual(givenUp[at]!);
         if (ended.size === 0) expect(ipc.stats().kept).toBe(0);
       }
       for (const { ipc } of parties) ipc.close();
