@@ -56,7 +56,9 @@ export class OperandStack {
 
   /** Takes operands off that stand in their places, without a trace in the code. */
   takePlaced(count: number): Source[] {
-    return this.operands.splice(this.operands.length - count, count).map(({ source }) => source!);
+    const taken = this.operands.splice(this.operands.length - count, count);
+    this.trim();
+    return taken.map(({ source }) => source!);
   }
 
   /** Gives the results of a call places, which are written here. */
