@@ -484,6 +484,8 @@ export class Cpu implements CoroutineHost {
       this.#listening = true;
       void waiting.value.then(() => {
         this.#listening = false;
+        // Most often it tells of the end of a task; whoever waits for that goes on before the loop does.
+        this.#takeFinished();
         this.#wakeUp();
       });
     }

@@ -90,6 +90,7 @@ const references = new WeakMap<object, Reference>();
 const MAX_THREADS = 31;
 /** Timers cannot wait longer. */
 const MAX_MS = 2 ** 31 - 1;
+const NO_LOANS: readonly Loan[] = [];
 
 class Job implements Outcome {
   readonly entry: number;
@@ -111,7 +112,7 @@ class Job implements Outcome {
   /** Undone when the caller has its answer, and when the task has ended. */
   unguard: (() => void) | undefined;
   grace: ReturnType<typeof setTimeout> | undefined;
-  loans: readonly Loan[] = [];
+  loans = NO_LOANS;
 
   constructor(
     pool: Pool,
@@ -390,9 +391,9 @@ export class Pool implements AsyncDisposable {
     }
     let job: Job;
     try {
-      inRange("run: timeoutMs", timeoutMs ?? 0, 0, Number.POSITIVE_INFINITY);
-      inRange("run: retries", retries, 0, Number.POSITIVE_INFINITY);
-      const loans = loansOf(transfer);
+      if (timeoutMs !== undefined) inRange("run: timeoutMs", timeoutMs, 0, Number.POSITIVE_INFINITY);
+      if (retries !== 0) inRange("run: retries", retries, 0, Number.POSITIVE_INFINITY);
+      const loans = transfer ? loansOf(transfer) : NO_LOANS;
       const entry = this.#cpu.entryFor(reference.url, reference.name);
       job = new Job(this, reference, entry, args, priority, retries, this.#cpu.tellTime(), cpu);
       // Later changes of the values must reach neither a second try nor one that waits.
@@ -405,7 +406,7 @@ export class Pool implements AsyncDisposable {
         throw error;
       }
       job.loans = loans;
-      for (const each of transfer ?? []) if (each instanceof ArrayBuffer) structuredClone(each, { transfer: [each] });
+      if (transfer) detachBuffers(transfer);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -648,7 +649,12 @@ function referenceOf(what: unknown, name = "default"): Reference {
   );
 }
 
-function loansOf(transfer: readonly unknown[] = []): Loan[] {
+/** They have been copied. */
+function detachBuffers(transfer: readonly unknown[]): void {
+  for (const each of transfer) if (each instanceof ArrayBuffer) structuredClone(each, { transfer: [each] });
+}
+
+function loansOf(transfer: readonly unknown[]): Loan[] {
   const loans: Loan[] = [];
   for (const each of transfer) {
     if (each instanceof Loan) loans.push(each);

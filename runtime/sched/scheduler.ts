@@ -247,6 +247,11 @@ export class Scheduler implements AsyncDisposable {
     return new Proxy({}, handler) as Portable<Module>;
   }
 
+  /** A buffer of the shared heap, to lend to tasks. @throws VdsoError `ERR_VDSO_TOO_LARGE` - the kernel has no image `vheap`. For other errors see `Heap.loan`. */
+  loan(bytes: number): Loan {
+    return this.#cpu.payloads.loan(bytes);
+  }
+
   /** Id of the task of this thread that runs now; 0: none does. */
   get current(): number {
     return this.api.current();

@@ -371,6 +371,7 @@ test("a scheduler that is closed has done what it was given, and refuses more", 
   await using kernel = await Kernel.boot({ vdsos: [vsched] });
   const scheduler = await Scheduler.start(kernel, { cpus: 1, policy: Policy.Cfs });
   const work = scheduler.module<Work>(url);
+  await expectCode("ERR_VDSO_TOO_LARGE", () => scheduler.loan(1));
   const results = Promise.all([work.add(1, 2), work.sleeps(20), scheduler.spawn((task) => task.sleep(5)).result]);
   await scheduler.close();
   expect((await results)[0]).toBe(3);
