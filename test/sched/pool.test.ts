@@ -243,7 +243,7 @@ test("tasks that may not begin yet keep their order by priority", async () => {
   const held = work.waitsFor(gate);
   await until(() => begun(pool) === 1);
   const order: number[] = [];
-  const rest = [5, 3, 4].map((priority) => pool.run(work.waits, [1], { priority }).then(() => order.push(priority)));
+  const rest = [5, 3, 4].map((priority) => pool.run(work.overlaps, [1], { priority }).then(() => order.push(priority)));
   gate.set();
   await Promise.all([held, ...rest]);
   expect(order).toEqual([3, 4, 5]);
