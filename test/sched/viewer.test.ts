@@ -46,10 +46,12 @@ test("each task has its run time, switches and waits; what it joins, and what it
     const work = pool.module<Work>(url);
     const spun = work.spinsAndSleeps(20, 1e6).catch(() => undefined);
     const find = (name: string) => viewTasks(pool.api).find(({ entry }) => entry === `${url}#${name}`);
-    while (find("spinsAndSleeps")?.state !== "waiting") await new Promise((resolve) => setTimeout(resolve, 5));
+    // A task that has announced its wait, and has not let go of its CPU yet, stands there as waiting as well.
+    while (find("spinsAndSleeps")?.waits !== 1) await new Promise((resolve) => setTimeout(resolve, 5));
     const sleeper = find("spinsAndSleeps")!;
     expect(sleeper).toMatchObject({
       kind: "function",
+      state: "waiting",
       cpu: 1,
       priority: 0,
       switches: 1,
