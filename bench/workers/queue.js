@@ -53,6 +53,9 @@ function sum(words, at) {
   return first + second + (words[at + 8] + words[at + 9] + words[at + 10]);
 }
 
+/** Of all items. In memory: as a variable of a loop that is compiled while it runs, each new value of it is an object. */
+const total = new Float64Array(1);
+
 function vqueueEnds(api = attach(vqueue, handle), words = new Float64Array(vvarOf(api))) {
   return {
     send(value) {
@@ -69,7 +72,7 @@ function vqueueEnds(api = attach(vqueue, handle), words = new Float64Array(vvarO
       for (let i = 0; i < consumers; i++) this.send(END);
     },
     receiveAll() {
-      for (let total = 0; ; ) {
+      while (true) {
         let item = api.take(queue);
         for (let tries = 0; item < 64; item = api.take(queue)) {
           if (++tries > SPINS) api.waitForItem(queue, 10);
@@ -77,9 +80,9 @@ function vqueueEnds(api = attach(vqueue, handle), words = new Float64Array(vvarO
         }
         const at = item >>> 3;
         const end = words[at] === END;
-        if (!end) total += sum(words, at);
+        if (!end) total[0] += sum(words, at);
         api.release(queue, item);
-        if (end) return total;
+        if (end) return;
       }
     },
   };
@@ -111,7 +114,7 @@ function vqueueBatchEnds() {
       single.sendEnd();
     },
     receiveAll() {
-      for (let total = 0, tries = 0; ; ) {
+      for (let tries = 0; ; ) {
         const got = api.takeMany(queue, batch);
         if (got >= FAILED) {
           if (++tries > SPINS) api.waitForItem(queue, 10);
@@ -123,10 +126,10 @@ function vqueueBatchEnds() {
         for (let k = 0, index = api.lastIndex(); k < got; k++, index = index + 1 < QUEUE_LEN ? index + 1 : 0) {
           const at = first + index * stride;
           if (words[at] === END) end = true;
-          else total += sum(words, at);
+          else total[0] += sum(words, at);
         }
         api.releaseMany(queue, api.lastAddress());
-        if (end) return total;
+        if (end) return;
       }
     },
   };
@@ -150,16 +153,14 @@ function ringEnds() {
       for (const buffer of buffers) push(buffer);
     },
     receiveAll() {
-      let total = 0;
       for (let open = buffers.length, tries = 0; open > 0; turn = (turn + 1) % buffers.length) {
         if (buffers[turn].pop(item) === 0) rest(++tries);
         else {
           tries = 0;
           if (item[0] === END) open--;
-          else total += sum(item, 0);
+          else total[0] += sum(item, 0);
         }
       }
-      return total;
     },
   };
 }
@@ -182,7 +183,6 @@ function ringBatchEnds() {
       }
     },
     receiveAll() {
-      let total = 0;
       for (let received = 0; received < items; ) {
         const wanted = Math.min(batch, items - received) * WORDS;
         for (let at = 0, tries = 0; at < wanted; ) {
@@ -190,10 +190,9 @@ function ringBatchEnds() {
           at += popped;
           if (popped === 0) rest(++tries);
         }
-        for (let at = 0; at < wanted; at += WORDS) total += sum(block, at);
+        for (let at = 0; at < wanted; at += WORDS) total[0] += sum(block, at);
         received += wanted / WORDS;
       }
-      return total;
     },
   };
 }
@@ -222,7 +221,6 @@ function arrayEnds() {
       }
     },
     receiveAll() {
-      let total = 0;
       for (let tail = 0, head = 0; head < items; ) {
         const count = Math.min(batch, tail - head);
         if (count === 0) {
@@ -230,10 +228,9 @@ function arrayEnds() {
           if (tail === head) pause();
           continue;
         }
-        for (let k = 0; k < count; k++, head++) total += sum(words, at(head));
+        for (let k = 0; k < count; k++, head++) total[0] += sum(words, at(head));
         Atomics.store(positions, HEAD, head);
       }
-      return total;
     },
   };
 }
@@ -253,12 +250,11 @@ function portEnds() {
     },
     receiveAll() {
       const { promise, resolve } = Promise.withResolvers();
-      let total = 0;
       let open = ports.length;
       for (const port of ports) {
         port.on("message", (received) => {
-          if (received[0] !== END) total += sum(received, 0);
-          else if (--open === 0) resolve(total);
+          if (received[0] !== END) total[0] += sum(received, 0);
+          else if (--open === 0) resolve();
         });
       }
       return promise;
@@ -278,5 +274,6 @@ else if (role === "producer") {
   for (let i = 0; i < items; i++) ends.send(i);
   ends.sendEnd();
 }
-parentPort.postMessage(role === "consumer" ? await ends.receiveAll() : 0);
+if (role === "consumer") await ends.receiveAll();
+parentPort.postMessage(total[0]);
 for (const port of ports ?? []) port.close();
