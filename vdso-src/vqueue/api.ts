@@ -245,18 +245,34 @@ export function commitMany(mailbox: u32, first: u32, count: u32): Status {
     abandonRun(box, first, word, NORMAL);
     return Status.Ok;
   }
-  const start = (wordTurn(word) << logOf(NORMAL)) | first;
   const run = min(runOf(word), QUEUE_LEN);
-  for (let behind = run - 1; behind > 0; behind--) {
-    const position = advance(start, behind, NORMAL);
-    // Plain: the store below orders it before every access of others, who come to it from there.
-    vvar.store<u64>(changetype<usize>(slotOf(box, position, NORMAL).word), wordOf(turnOf(position, NORMAL), behind < count ? FULL : SKIP));
-  }
+  setBehind(box, first, wordOf(wordTurn(word), FULL), 1, min(count, run));
+  setBehind(box, first, wordOf(wordTurn(word), SKIP), count, run);
   // SYNC slot-full: publishes all payloads; pairs with `slot-full` in takeAny().
   slot.word.store(wordOf(wordTurn(word), FULL));
   if (count < run) box.skipped.add(run - count);
   if ((box.gate.load() & ITEM_NOTICE) != 0) wakeNext(box, ITEM, min(count, run));
   return Status.Ok;
+}
+
+/**
+ * Gives words to some slots behind the first of a run, `from` to `to` behind it. Plainly: its owner's store to the first orders them before every access
+ * of others, who come to them from there.
+ *
+ * @param word - for the lap that the first is in
+ */
+function setBehind(box: Mailbox, first: u32, word: u64, from: u32, to: u32): void {
+  const start = changetype<usize>(slotAt(box, 0, NORMAL));
+  const end = start + <usize>QUEUE_LEN * SLOT_BYTES;
+  let at = start + <usize>(first + from) * SLOT_BYTES;
+  for (; from < to; from++) {
+    if (at >= end) {
+      at -= <usize>QUEUE_LEN * SLOT_BYTES;
+      word += ONE_TURN;
+    }
+    vvar.store<u64>(at, word);
+    at += SLOT_BYTES;
+  }
 }
 
 /** Gives up a claimed slot, or a run of them by its first item: it never was an item. */
@@ -408,14 +424,7 @@ export function releaseMany(mailbox: u32, item: u32): Status {
   if (!isOwned(word, TAKEN, me)) return Status.NotYours;
   forgetTaken();
   const run = min(runOf(word), QUEUE_LEN);
-  if (run > 1) {
-    const start = (wordTurn(word) << logOf(NORMAL)) | indexOfSlot(box, slot, NORMAL);
-    for (let behind = run - 1; behind > 0; behind--) {
-      const position = advance(start, behind, NORMAL);
-      // Plain: as in commitMany().
-      vvar.store<u64>(changetype<usize>(slotOf(box, position, NORMAL).word), wordOf(turnOf(position, NORMAL) + 1, EMPTY));
-    }
-  }
+  if (run > 1) setBehind(box, indexOfSlot(box, slot, NORMAL), wordOf(wordTurn(word) + 1, EMPTY), 1, run);
   // SYNC slot-empty: all payloads were read; pairs with `slot-empty` in claimAny().
   slot.word.store(wordOf(wordTurn(word) + 1, EMPTY));
   if ((box.gate.load() & SPACE_NOTICE) != 0) wakeNext(box, SPACE, run);

@@ -5,7 +5,7 @@
  * word is older still. claim() and take() in api.ts expect a word without having read it, of the lap that the slot is in or of the next one. A new
  * registration begins two laps further, so a CAS by somebody who believes in the old one fails.
  */
-import { lengthOf, logOf, advance, CLAIMED, EMPTY, FULL, indexOf, isImpossible, lapsAhead, ownedWord, REDO, runOf, SKIP, slotAt, slotOf, slotsBetween, stateOf, TAKEN, turnOf, wordOf, wordTurn } from "./ring";
+import { lengthOf, logOf, advance, CLAIMED, EMPTY, FULL, indexOf, isImpossible, lapsAhead, ONE_TURN, ownedWord, REDO, runOf, SKIP, slotAt, slotOf, slotsBetween, stateOf, TAKEN, turnOf, wordOf, wordTurn } from "./ring";
 import { Mailbox, PUBLISH_EVERY, Slot, SLOT_BYTES, SLOT_WORD_BYTES } from "./layout";
 import { headOf, me, setHead, setTail, tailOf } from "./process";
 import { isOpen, LOOK_AROUND, Policy, quarantine, refusal, summaryOf } from "./gate";
@@ -125,7 +125,7 @@ export function claimAny(id: u32, mailbox: Mailbox, index: u32, want: u32, urgen
     else {
       let run: u32 = 1;
       let drops = false;
-      if (laps == 0) run = emptyFrom(mailbox, tail, min(want, length), urgent);
+      if (laps == 0) run = countFrom(mailbox, tail, EMPTY, min(want, length), urgent);
       else if (laps < -1 || state == EMPTY) return quarantine(mailbox, id);
       else if (state != SKIP) {
         drops = (state == FULL || state == REDO) && mailbox.policy.load() == Policy.DropOldest;
@@ -150,22 +150,20 @@ export function claimAny(id: u32, mailbox: Mailbox, index: u32, want: u32, urgen
   return Status.Busy;
 }
 
-/** Slots from a position on that nobody has claimed and that are free, in ascending order; the first one is. */
-function emptyFrom(mailbox: Mailbox, position: u64, want: u32, urgent: bool): u32 {
+/** Slots in a row, in ascending order, that are in a state in which nobody has one: at most `want`. The one at the position is. */
+function countFrom(mailbox: Mailbox, position: u64, state: u64, want: u32, urgent: bool): u32 {
+  const start = changetype<usize>(slotAt(mailbox, 0, urgent));
+  const end = start + <usize>lengthOf(urgent) * SLOT_BYTES;
+  let at = changetype<usize>(slotOf(mailbox, position, urgent));
+  let word = wordOf(turnOf(position, urgent), state);
   let run: u32 = 1;
   for (; run < want; run++) {
-    const next = advance(position, run, urgent);
-    if (slotOf(mailbox, next, urgent).word.load() != wordOf(turnOf(next, urgent), EMPTY)) break;
-  }
-  return run;
-}
-
-/** The same for items that can be taken. */
-function fullFrom(mailbox: Mailbox, position: u64, want: u32, urgent: bool): u32 {
-  let run: u32 = 1;
-  for (; run < want; run++) {
-    const next = advance(position, run, urgent);
-    if (slotOf(mailbox, next, urgent).word.load() != wordOf(turnOf(next, urgent), FULL)) break;
+    at += SLOT_BYTES;
+    if (at == end) {
+      at = start;
+      word += ONE_TURN;
+    }
+    if (changetype<Slot>(at).word.load() != word) break;
   }
   return run;
 }
@@ -203,7 +201,7 @@ export function takeAny(id: u32, mailbox: Mailbox, index: u32, want: u32, urgent
         setHead(index, urgent, head);
         return Status.Empty;
       }
-      const run = state == FULL ? fullFrom(mailbox, head, min(want, length), urgent) : 1;
+      const run = state == FULL ? countFrom(mailbox, head, FULL, min(want, length), urgent) : 1;
       // SYNC slot-full: the payload is there once the word says so; pairs with `slot-full` in commit().
       if (!slot.word.cas(word, ownedWord(turnOf(head, urgent), TAKEN, run, me))) continue;
       gotIndex = indexOf(head, urgent);

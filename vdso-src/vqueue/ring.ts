@@ -21,10 +21,10 @@
  *   undone: each process keeps the highest such `p` it knows (its hint) in private memory, and publishes one now and then for those who
  *   were away.
  * - A run: one CAS on the first word claims (or takes) `run` slots; the words behind it stay EMPTY (FULL) meanwhile, and nobody looks at
- *   them, because the first word stands before them. Its owner writes those words plainly, from the last to the second, and then the first
- *   by an atomic store. Everybody else comes to them in ascending order, from the first: that orders the plain stores before all
- *   accesses of others, but for three that do no harm: who counts how many slots a run could have, before its CAS on the first, reads words
- *   that change only if that CAS is going to fail; reapers and takers who look around are after other states than those two.
+ *   them, because the first word stands before them. Its owner writes those words plainly, and then the first by an atomic store.
+ *   Everybody else comes to them in ascending order, from the first: that orders the plain stores before all accesses of others, but for
+ *   three that do no harm: who counts how many slots a run could have, before its CAS on the first, reads words that change only if that CAS
+ *   is going to fail; reapers and takers who look around are after other states than those two.
  * - Who writes: EMPTY, FULL, SKIP, REDO belong to whoever wins the CAS; CLAIMED and TAKEN (a run: all of its slots) to the process in the
  *   word, and after its death to the reaper.
  * - Words never repeat within 2^45 laps, so a CAS that was held up for long fails.
