@@ -105,7 +105,7 @@ export class Pump {
   wait(timeoutMs: number): void {
     this.#watch();
     this.#checkPeers();
-    this.#queues.waitAny(Math.min(timeoutMs, HEARTBEAT_MS));
+    this.#queues.waitAnySince(this.#checkedAt, Math.min(timeoutMs, HEARTBEAT_MS));
   }
 
   close(): void {

@@ -11,12 +11,18 @@ const PAGE_BYTES = 65536;
 const [LENGTH, MAILBOXES, PROCESSES] = [3, 2, 8];
 const folder = join(import.meta.dirname, "../../vdso-src/vqueue");
 
+async function createVvar(): Promise<WebAssembly.Memory> {
+  const pages = Math.ceil((await built()).manifest.layout.end / PAGE_BYTES);
+  return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+}
+
 /** An attachment for each pid; 0: one that no `processInit` ran for. */
 async function boot(...pids: number[]): Promise<Vqueue[]> {
-  const { image, manifest } = await built();
-  const module = new WebAssembly.Module(image);
-  const pages = Math.ceil(manifest.layout.end / PAGE_BYTES);
-  const vvar = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  return await bootIn(await createVvar(), ...pids);
+}
+
+async function bootIn(vvar: WebAssembly.Memory, ...pids: number[]): Promise<Vqueue[]> {
+  const module = new WebAssembly.Module((await built()).image);
   return pids.map((pid) => {
     const api = instantiate(module, vvar);
     if (pid !== 0) api["processInit"]!(pid);
@@ -164,6 +170,18 @@ test("with all slots claimed and none committed the others are told so, and a de
   owner["processDrop"]!(3);
   for (let slot = 0; slot < LENGTH; slot++) expect(owner["commit"]!(id, owner["claim"]!(id))).toBe(Status.Ok);
   expect(owner["claim"]!(id)).toBeGreaterThan(63);
+});
+
+test("who has looked around before a death, and waits only after it, does not sleep", async () => {
+  const vvar = await createVvar();
+  const [api] = (await bootIn(vvar, 2, 3)) as [Vqueue];
+  const id = api["register"]!(0, 0);
+  api["watch"]!(id, ITEM);
+  const seen = new Int32Array(vvar.buffer)[api["wakeWord"]!() >>> 2]!;
+  expect(api["waitAnySince"]!(seen, 1)).toBe(Status.TimedOut);
+  api["processDrop"]!(3);
+  expect(api["waitAnySince"]!(seen, 1000)).toBe(Status.Empty);
+  expect(api["waitAny"]!(1)).toBe(Status.TimedOut);
 });
 
 test("a process sends to itself, and fills its own mailbox", async () => {

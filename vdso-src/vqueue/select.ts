@@ -177,17 +177,23 @@ function enlistAll(): void {
  * @returns the mailbox's id, or a Status: TimedOut, Empty (woken, but others were faster; or nothing is watched)
  */
 export function waitAny(timeoutMs: f64 = -1): u32 {
+  return waitAnySince(processAt(me).wake.load(), timeoutMs);
+}
+
+/**
+ * The same for who has looked at something else as well, after it had read this value of the {@link wakeWord}: does not park when the process has been woken
+ * since.
+ */
+export function waitAnySince(seen: u32, timeoutMs: f64 = -1): u32 {
   for (let look: u32 = 0; look <= spin; look++) {
     const at = nextReady();
     if (at < watched) return watchedId(at);
   }
   if (watched == 0 || timeoutMs == 0) return timeoutMs == 0 ? Status.TimedOut : Status.Empty;
-  const word = processAt(me).wake;
-  const seen = word.load();
   enlistAll();
   let at = nextReady();
   let timedOut = false;
-  if (at == watched) timedOut = word.wait(seen, nanoseconds(timeoutMs)) == 2;
+  if (at == watched) timedOut = processAt(me).wake.wait(seen, nanoseconds(timeoutMs)) == 2;
   for (let other: u32 = 0; other < watched; other++) {
     const id = watchedId(other);
     const box = mailboxAt(indexIn(id));
