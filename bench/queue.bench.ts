@@ -7,7 +7,7 @@ import vqueue, { Policy } from "../generated/vqueue/vqueue.js";
 import { type Group, median, nanosecondsEach, type SeparateRow } from "./group.ts";
 import { bareExports, imageBytes, loadPackage } from "./package.ts";
 
-type Kind = "vqueue" | "ring" | "port" | "array";
+type Kind = "vqueue" | "ring" | "port" | "array" | "stamps";
 
 interface Load {
   readonly kind: Kind;
@@ -22,7 +22,7 @@ const WORDS = 11;
 const LENGTH = 4096;
 const BATCH = 32;
 /** Items in all; messages are slow, and without a bound they pile up. */
-const ITEMS = { vqueue: 4_000_000, ring: 2_000_000, port: 200_000, array: 4_000_000 } as const;
+const ITEMS = { vqueue: 4_000_000, ring: 2_000_000, port: 200_000, array: 4_000_000, stamps: 4_000_000 } as const;
 
 /** Shared words of the threads: how many are ready, go, how many producers have finished. */
 const [READY, GO, GATE_WORDS] = [0, 1, 3];
@@ -50,7 +50,7 @@ async function connect(kind: Kind, pairs: number): Promise<Ends> {
       consumer: (index) => ({ rings: rings.map((row) => row[index]) }),
     };
   }
-  if (kind === "array") {
+  if (kind === "array" || kind === "stamps") {
     const array = new SharedArrayBuffer((32 + 12 * LENGTH) * Float64Array.BYTES_PER_ELEMENT);
     const both = () => ({ array });
     return { producer: both, consumer: both };
@@ -110,7 +110,11 @@ function verify(sums: readonly number[], items: number, producers: number): void
 const through = (kind: Kind, pairs: number, batch: number) => () => throughput({ kind, pairs, batch });
 
 /** What two threads reach that do nothing but write and read typed arrays. */
-const BARE = "bare typed arrays";
+const bare = (batch: number) => ({
+  "bare typed arrays": through("array", 1, batch),
+  // Both sides read and write a word of each item, as in any queue that more than two threads share.
+  "bare typed arrays, a word an item": through("stamps", 1, batch),
+});
 
 function row(pairs: number): SeparateRow {
   const peers = { postMessage: through("port", pairs, 1), "ringbuf.js": through("ring", pairs, 1) };
@@ -119,7 +123,7 @@ function row(pairs: number): SeparateRow {
     unit: "M/s",
     better: "higher",
     ours: through("vqueue", pairs, 1),
-    peers: pairs === 1 ? { ...peers, [BARE]: through("array", 1, 1) } : peers,
+    peers: pairs === 1 ? { ...peers, ...bare(1) } : peers,
   };
 }
 
@@ -207,7 +211,7 @@ const group: Group = [
       "postMessage, single items": through("port", 1, 1),
       "ringbuf.js, single items": through("ring", 1, 1),
       "ringbuf.js": through("ring", 1, BATCH),
-      [BARE]: through("array", 1, BATCH),
+      ...bare(BATCH),
     },
   },
   row(2),

@@ -200,13 +200,24 @@ function ringBatchEnds() {
 /**
  * The least that can be done: two positions and typed arrays, exactly two threads, no waiting, nobody dies. Each side looks at the other's position only when
  * it has to.
+ *
+ * @param stamped - each item has a word of its own beside it, which each side reads before and writes after: as in every queue that more than two share
  */
-function arrayEnds() {
+function arrayEnds(stamped) {
   const words = new Float64Array(array);
   const positions = new Int32Array(array);
   // Each on a line of its own.
   const [TAIL, HEAD, FIRST, STRIDE, LENGTH] = [0, 32, 32, 12, 4096];
   const at = (position) => FIRST + (position & (LENGTH - 1)) * STRIDE;
+  /** Does each of them say what it has to? They do. */
+  function look(start, count, stamp) {
+    if (!stamped) return;
+    for (let k = 0; k < count; k++) if (words[at(start + k) + WORDS] > stamp) throw new Error("expected an older word");
+  }
+  function mark(start, count, stamp) {
+    if (!stamped) return;
+    for (let k = 0; k < count; k++) words[at(start + k) + WORDS] = stamp;
+  }
   return {
     sendAll() {
       for (let tail = 0, head = 0; tail < items; ) {
@@ -216,7 +227,10 @@ function arrayEnds() {
           if (tail + count - head > LENGTH) pause();
           continue;
         }
-        for (let k = 0; k < count; k++, tail++) fill(words, at(tail), tail);
+        look(tail, count, tail);
+        for (let k = 0; k < count; k++) fill(words, at(tail + k), tail + k);
+        mark(tail, count, tail);
+        tail += count;
         Atomics.store(positions, TAIL, tail);
       }
     },
@@ -228,7 +242,10 @@ function arrayEnds() {
           if (tail === head) pause();
           continue;
         }
-        for (let k = 0; k < count; k++, head++) total[0] += sum(words, at(head));
+        look(head, count, head);
+        for (let k = 0; k < count; k++) total[0] += sum(words, at(head + k));
+        mark(head, count, head);
+        head += count;
         Atomics.store(positions, HEAD, head);
       }
     },
@@ -262,8 +279,9 @@ function portEnds() {
   };
 }
 
-const singles = { vqueue: vqueueEnds, ring: ringEnds, port: portEnds, array: arrayEnds };
-const batches = { vqueue: vqueueBatchEnds, ring: ringBatchEnds, array: arrayEnds };
+const arrays = { array: () => arrayEnds(false), stamps: () => arrayEnds(true) };
+const singles = { vqueue: vqueueEnds, ring: ringEnds, port: portEnds, ...arrays };
+const batches = { vqueue: vqueueBatchEnds, ring: ringBatchEnds, ...arrays };
 if (producers === 1) pin(role === "producer" ? 0 : 1);
 const ends = (batch === 1 ? singles : batches)[kind]();
 Atomics.add(gate, READY, 1);
