@@ -1,5 +1,7 @@
 /** Pools: ours beside Piscina and tinypool, on one thread each. */
 
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
 import { Tinypool } from "tinypool";
 import type { Group, SeparateRow } from "./group.ts";
 import { DIST } from "./package.ts";
@@ -15,6 +17,8 @@ interface Work {
 }
 
 const PASSED_MS = 1000;
+/** After it both threads sleep. */
+const REST_MS = 3;
 
 async function withOurs<T>(measure: (pool: Pool) => Promise<T>, spinUs?: number): Promise<T> {
   const { Pool } = (await import(new URL("runtime/sched/index.js", DIST).href)) as Sched;
@@ -28,6 +32,24 @@ async function withTinypool<T>(measure: (run: Run) => Promise<T>): Promise<T> {
     return await measure((name, value) => pool.run(value, { name }));
   } finally {
     await pool.destroy();
+  }
+}
+
+/** A thread that sleeps is woken by an event loop, which sleeps until it is woken by that thread; nothing is done. */
+async function bareWaits(): Promise<number> {
+  const words = new Int32Array(new SharedArrayBuffer(8));
+  const worker = new Worker(new URL("./workers/bare-wait.js", import.meta.url), { workerData: words.buffer });
+  await once(worker, "message");
+  let answers = 0;
+  try {
+    return await latency(async () => {
+      Atomics.add(words, 0, 1);
+      Atomics.notify(words, 0);
+      const { async, value } = Atomics.waitAsync(words, 1, answers++);
+      if (async) await value;
+    }, REST_MS);
+  } finally {
+    await worker.terminate();
   }
 }
 
@@ -104,10 +126,11 @@ const group: Group = [
     name: "pool: one task and its result, thread asleep",
     unit: "us",
     better: "lower",
-    ours: () => withOurs((pool) => latency((i) => ours(pool).add(i, 1), 3)),
+    ours: () => withOurs((pool) => latency((i) => ours(pool).add(i, 1), REST_MS)),
     peers: {
-      Piscina: () => withPiscina((run) => latency(addTask(run), 3)),
-      tinypool: () => withTinypool((run) => latency(addTask(run), 3)),
+      Piscina: () => withPiscina((run) => latency(addTask(run), REST_MS)),
+      tinypool: () => withTinypool((run) => latency(addTask(run), REST_MS)),
+      "bare Atomics.wait and waitAsync, no task": bareWaits,
     },
   },
   {
