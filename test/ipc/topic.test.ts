@@ -90,6 +90,16 @@ test("subscriptions end with their owner, and dead subscribers are forgotten", a
   await expectCode("ERR_VDSO_TIMEOUT", () => publish(client.ipc, "numbers", 1, { timeoutMs: 1 }));
 });
 
+test("who comes late gets the last value, also of a publisher that has died since", async () => {
+  const { numbers, read, party } = await topic();
+  await numbers.publish(1);
+  const publisher = party();
+  await publish(publisher.ipc, "numbers", 2);
+  publisher.die();
+  await settle();
+  expect(await take(read(), 1)).toEqual([2]);
+});
+
 test("a name is one topic's, and options are checked", async () => {
   const { owner, read } = await topic();
   await expectCode("ERR_VDSO_NAME_TAKEN", () => Topic.create(owner.ipc, "numbers"));
