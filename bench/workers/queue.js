@@ -10,9 +10,9 @@ const END = 0xffffffff;
 /** From it on, what claimMany and takeMany return says why there is nothing. */
 const FAILED = 0x80000000;
 /** Looks before a rest. More are a loss where there are more threads than cores: who looks has the core of the one it waits for. */
-const SPINS = 50;
-/** Some two microseconds: the other side gets ahead by a few items, and both are faster for it. */
-const PAUSES = 64;
+const SPINS = 12;
+/** Some ten microseconds: the other side gets ahead by many items, and both are faster for it. */
+const PAUSES = 256;
 
 const { role, kind, items, consumers, producers, gate, handle, queue, batch, rings, ports, array } = workerData;
 const nap = new Int32Array(new SharedArrayBuffer(4));
