@@ -405,10 +405,10 @@ export class Cpu implements CoroutineHost {
       this.#justTold = false;
       if (us > this.#until) return true;
       this.#heedLimit();
-      if (round % FINISHED_EVERY === 0 && this.#handles.size > 0) this.#takeFinished();
+      if (round % FINISHED_EVERY === 0 && this.#handles.size > 0) this.takeFinished();
       let id = api.runNext(us);
       if (id === 0) {
-        this.#takeFinished();
+        this.takeFinished();
         id = this.#lookAround();
       }
       if (id === 0) {
@@ -485,7 +485,7 @@ export class Cpu implements CoroutineHost {
       void waiting.value.then(() => {
         this.#listening = false;
         // Most often it tells of the end of a task; whoever waits for that goes on before the loop does.
-        this.#takeFinished();
+        this.takeFinished();
         this.#wakeUp();
       });
     }
@@ -499,16 +499,9 @@ export class Cpu implements CoroutineHost {
     this.#wake = undefined;
   };
 
-  /** Frees what a process that ended had sent without a task that names it. */
-  discardFrom(pid: number): void {
-    // Tasks that it had finished come first: they name what it had sent.
-    this.#takeFinished();
-    this.payloads.heap?.discardFrom(pid);
-  }
-
   /** Gives up the portable tasks of this thread, when nobody is left who could run them. */
   abandon(error: () => VdsoError): void {
-    this.#takeFinished();
+    this.takeFinished();
     for (const id of this.#handles.ids()) {
       const outcome = this.#handles.get(id);
       this.#handles.delete(id);
@@ -518,8 +511,8 @@ export class Cpu implements CoroutineHost {
     }
   }
 
-  /** Settles the handles of portable tasks that have ended. */
-  #takeFinished(): void {
+  /** Settles the handles of portable tasks that have ended. The loop does it, too. */
+  takeFinished(): void {
     const { api } = this;
     for (let id = api.takeFinished(); id !== 0; id = api.takeFinished()) {
       const outcome = this.#handles.get(id);
@@ -528,8 +521,10 @@ export class Cpu implements CoroutineHost {
       const why = api.whyEnded(id);
       let ok = false;
       let value: unknown;
-      if (why !== Why.None) value = ended(id, why);
-      else {
+      if (why !== Why.None) {
+        value = ended(id, why);
+        this.payloads.discardResult(id);
+      } else {
         const code = api.exitCode(id);
         ok = code >= RETURNED;
         try {

@@ -4,21 +4,23 @@
  * ```
  * 0 form u8   1 scalars u8   2 loans u16   4 length u32   8 time at which it began, f64, us   16 pid of its creator; time at which it ended   24 content
  * Scalars   what numbers, booleans, null and undefined are, a byte each; then the numbers, 8 bytes each, from the next multiple of 8 on
- * Value     what the codec made of it; then of each loan 8 bytes handle, 8 bytes length
- * Lent      8 bytes handle (of arguments: offset in the heap) of a buffer that holds the same
+ * Value     what the codec made of it
+ * Lent      arguments: 8 bytes offset in the heap of a buffer that holds the same
+ * Sent      a result: 8 bytes handle, 8 bytes length of a buffer that holds the same; then, from the next multiple of 8 on, of each loan 8 bytes handle, 8 bytes length
  * ```
  * What does not fit lies in the shared heap. A buffer of arguments stays its sender's, who has it until the task has ended; the task reads it where it
- * is. A buffer of a result is handed over to whoever gets the result.
+ * is. A buffer of a result is handed over to whoever gets the result; everything that names it is written before, so that of a task whose process dies
+ * in the middle its creator finds what had been sent.
  */
 import { HEAP_BYTES } from "../../generated/vheap/vheap.js";
 import { DATA_BYTES, type VschedApi } from "../../generated/vsched/vsched.js";
-import { VdsoError } from "../errors.ts";
+import { VdsoError, type VdsoErrorCode } from "../errors.ts";
 import { structured } from "../ipc/codec.ts";
 import { type Heap, Loan } from "../ipc/heap.ts";
 import { vvarOf } from "../loader/attach.ts";
 import { syncOf, syncToken } from "./sync.ts";
 
-const Form = { Nothing: 0, Scalars: 1, Value: 2, Lent: 3 } as const;
+const Form = { Nothing: 0, Scalars: 1, Value: 2, Lent: 3, Sent: 4 } as const;
 const Scalar = { Undefined: 0, Null: 1, False: 2, True: 3, Number: 4 } as const;
 
 const BEGAN = 8;
@@ -108,7 +110,7 @@ export class Payloads {
     try {
       const bytes = packed?.bytes ?? encode(args, "arguments", (value) => borrowed(value) ?? this.#aside(value, loans));
       if (bytes.length <= INLINE_BYTES) this.#putInline(at, bytes);
-      else this.#putLent(at, this.#lend(bytes, loans).byteOffset, bytes.length, 0);
+      else this.#putLent(at, this.#lend(bytes, loans).byteOffset, bytes.length);
     } catch (error) {
       this.#free(loans);
       throw error;
@@ -139,19 +141,33 @@ export class Payloads {
     }
   }
 
-  /** Reads the arguments of a task that begins here. Loans become views of the sender's memory. */
+  /**
+   * Reads the arguments of a task that begins here. Loans become views of the sender's memory.
+   *
+   * @throws VdsoError `ERR_VDSO_TASK_KILLED` - the sender has ended, and its memory with it.
+   */
   takeArguments(id: number): unknown[] {
     const at = this.#api.dataAddress(id);
+    if (this.#bytes[at] === Form.Scalars) return this.#takeScalars(at);
+    const args = structured.decode(this.#encodedArguments(at), (token) => this.#borrow(token)) as unknown[];
+    const sender = this.#floats[(at + CREATOR) >>> 3]!;
+    // Looked at after the copies: the heap takes a process out before it takes back its memory.
+    if (this.heap && !this.heap.api.isAttached(sender)) {
+      throw new VdsoError(
+        "ERR_VDSO_TASK_KILLED",
+        `task ${id}: expected arguments of a process that lives, found that ${sender} has ended`,
+      );
+    }
+    return args;
+  }
+
+  #encodedArguments(at: number): Uint8Array {
     switch (this.#bytes[at]) {
-      case Form.Scalars:
-        return this.#takeScalars(at);
       case Form.Value:
-        return structured.decode(this.#inline(at), (token) => this.#borrow(token)) as unknown[];
-      case Form.Lent: {
-        const lent = this.#view(this.#floats[(at + CONTENT) >>> 3]!, this.#words[(at + 4) >>> 2]!);
+        return this.#inline(at);
+      case Form.Lent:
         // A copy: what was checked has to be what is used.
-        return structured.decode(new Uint8Array(lent), (token) => this.#borrow(token)) as unknown[];
-      }
+        return new Uint8Array(this.#view(this.#floats[(at + CONTENT) >>> 3]!, this.#words[(at + 4) >>> 2]!));
       default:
         throw damaged();
     }
@@ -220,11 +236,26 @@ export class Payloads {
         return this.#takeScalars(at)[0];
       case Form.Value:
         return structured.decode(this.#inline(at), (token) => this.#syncOf(token));
-      case Form.Lent:
+      case Form.Sent:
         return this.#receiveLoan(at);
       default:
         throw damaged();
     }
+  }
+
+  /** Of a task whose process died: gives back what had been sent of its result. */
+  discardResult(id: number): void {
+    const at = this.#api.dataAddress(id);
+    const { heap } = this;
+    if (!heap || this.#bytes[at] !== Form.Sent) return;
+    // The buffer with the names of the others is sent first: when it did not come, nothing did, and its sender's memory is taken back by the heap.
+    const handle = this.#floats[(at + CONTENT) >>> 3]!;
+    const capacity = heap.api.accept(handle);
+    if (capacity < 0) return;
+    for (const [other] of this.#named(at, heap.memory.subarray(heap.api.offsetOf(handle)), capacity)) {
+      if (heap.api.accept(other) > 0) heap.api.release(other);
+    }
+    heap.api.release(handle);
   }
 
   /** When a task that has exited began (0: it has not), and when it ended, in microseconds of the shared clock. */
@@ -303,10 +334,8 @@ export class Payloads {
 
   // ------------------------------------------------------------------ in the heap
 
-  #putLent(at: number, where: number, length: number, loans: number): void {
+  #putLent(at: number, where: number, length: number): void {
     this.#bytes[at] = Form.Lent;
-    this.#bytes[at + 2] = loans & 0xff;
-    this.#bytes[at + 3] = loans >> 8;
     this.#words[(at + 4) >>> 2] = length;
     this.#floats[(at + CONTENT) >>> 3] = where;
   }
@@ -314,23 +343,28 @@ export class Payloads {
   /** A result in a buffer of the heap, with the buffers that are part of it. Nothing was handed over when this throws. */
   #sendLoan(at: number, bytes: Uint8Array, loans: readonly Loan[], receiver: number): void {
     if (loans.length > 0xffff) throw new VdsoError("ERR_VDSO_TOO_LARGE", `result: expected at most 65535 loans`);
-    const table = (bytes.length + 7) & ~7;
-    const heap = this.#heapFor("result", bytes.length);
-    const own = heap.loan(table + loans.length * LOAN_BYTES);
+    const table = tableAfter(bytes.length);
+    const own = this.#heapFor("result", bytes.length).loan(table + loans.length * LOAN_BYTES);
     own.bytes.set(bytes);
-    const view = new DataView(own.bytes.buffer, own.bytes.byteOffset, own.length);
+    const view = viewOf(own.bytes);
+    for (const [n, loan] of loans.entries()) {
+      view.setFloat64(table + n * LOAN_BYTES, loan.sentHandle, true);
+      view.setFloat64(table + n * LOAN_BYTES + 8, loan.length, true);
+    }
+    this.#words[(at + 4) >>> 2] = bytes.length;
+    this.#bytes[at + 2] = loans.length & 0xff;
+    this.#bytes[at + 3] = loans.length >> 8;
+    this.#floats[(at + CONTENT) >>> 3] = own.sentHandle;
+    this.#floats[(at + CONTENT + 8) >>> 3] = own.length;
+    this.#bytes[at] = Form.Sent;
     const sent: Loan[] = [];
     try {
-      for (const [n, loan] of loans.entries()) {
-        view.setFloat64(table + n * LOAN_BYTES, loan.transfer(receiver), true);
-        view.setFloat64(table + n * LOAN_BYTES + 8, loan.length, true);
+      for (const loan of [own, ...loans]) {
+        loan.transfer(receiver);
         sent.push(loan);
       }
-      const { length } = own;
-      this.#putLent(at, own.transfer(receiver), bytes.length, loans.length);
-      this.#floats[(at + CONTENT + 8) >>> 3] = length;
     } catch (error) {
-      for (const loan of sent) loan.takeBack();
+      for (const loan of sent) takeBack(loan);
       own[Symbol.dispose]();
       throw error;
     }
@@ -339,21 +373,13 @@ export class Payloads {
   #receiveLoan(at: number): unknown {
     const { heap } = this;
     if (!heap) throw damaged();
-    const handle = this.#floats[(at + CONTENT) >>> 3]!;
     const total = this.#floats[(at + CONTENT + 8) >>> 3]!;
     const length = this.#words[(at + 4) >>> 2]!;
-    const count = this.#bytes[at + 2]! | (this.#bytes[at + 3]! << 8);
-    using own = heap.accept(handle, total);
-    const table = (length + 7) & ~7;
-    if (table + count * LOAN_BYTES > total) throw damaged();
+    using own = heap.accept(this.#floats[(at + CONTENT) >>> 3]!, total);
     const copy = new Uint8Array(own.bytes);
-    const view = new DataView(copy.buffer);
     const loans: Loan[] = [];
     try {
-      for (let n = 0; n < count; n++) {
-        const start = table + n * LOAN_BYTES;
-        loans.push(heap.accept(view.getFloat64(start, true), view.getFloat64(start + 8, true)));
-      }
+      for (const [handle, bytes] of this.#named(at, copy, total)) loans.push(heap.accept(handle, bytes));
       return structured.decode(copy.subarray(0, length), (token) => {
         const sync = syncOf(this.#owner, token);
         if (sync) return sync;
@@ -369,6 +395,18 @@ export class Payloads {
       for (const loan of loans) loan[Symbol.dispose]();
       throw error;
     }
+  }
+
+  /** Handle and length of each loan in a result, as the first `total` bytes of its buffer say. */
+  #named(at: number, buffer: Uint8Array, total: number): [handle: number, bytes: number][] {
+    const table = tableAfter(this.#words[(at + 4) >>> 2]!);
+    const count = this.#bytes[at + 2]! | (this.#bytes[at + 3]! << 8);
+    if (table + count * LOAN_BYTES > total) throw damaged();
+    const view = viewOf(buffer);
+    return Array.from({ length: count }, (_, n) => {
+      const start = table + n * LOAN_BYTES;
+      return [view.getFloat64(start, true), view.getFloat64(start + 8, true)];
+    });
   }
 
   #heapFor(what: string, bytes: number): Heap {
@@ -429,6 +467,25 @@ function encode(value: unknown, what: string, replace: (value: object) => unknow
     throw new VdsoError(error.code, error.message.replace(/^value/, what));
   }
 }
+
+/** Where the names of loans begin, behind a value of so many bytes. */
+function tableAfter(bytes: number): number {
+  return Math.ceil(bytes / 8) * 8;
+}
+
+function viewOf({ buffer, byteOffset, length }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, length);
+}
+
+function takeBack(loan: Loan): void {
+  try {
+    loan.takeBack();
+  } catch (error) {
+    if (!GONE.has((error as VdsoError).code)) throw error;
+  }
+}
+/** The receiver has ended, and what was sent to it with it. */
+const GONE = new Set<VdsoErrorCode>(["ERR_VDSO_STALE_HANDLE", "ERR_VDSO_DOUBLE_FREE"]);
 
 function isLarge(value: object): value is Uint8Array {
   return value instanceof Uint8Array && value.length >= LARGE_BYTES;

@@ -583,10 +583,10 @@ export class Pool implements AsyncDisposable {
     });
   }
 
-  #executorEnded({ pid, cpu }: Executor, status: ExitStatus): void {
+  #executorEnded({ cpu }: Executor, status: ExitStatus): void {
     // Not by the CPU: one that ended as soon as it had begun may have given its number back before it was asked for.
     this.#ending = status;
-    this.#cpu.discardFrom(pid);
+    this.#cpu.takeFinished();
     for (const job of this.#jobs) if (job.cpu === cpu) this.#abort(job, this.#killed(job));
     this.#ending = undefined;
     if (this.#state === "closed") return;

@@ -129,8 +129,7 @@ export class Scheduler implements AsyncDisposable {
     const cpu = new Cpu(api, { dedicated: false, sliceMs, spinUs, heap, attach });
     const scheduler = new Scheduler(cpu);
     const data = { sliceMs, spinUs, withHeap: heap !== undefined };
-    const executors = new Executors(kernel, api, data, {}, ({ pid }) => {
-      cpu.discardFrom(pid);
+    const executors = new Executors(kernel, api, data, {}, () => {
       // Not awaited by anybody: a kernel that shuts down refuses, and then nothing is left to run.
       if (!scheduler.#closing) executors.start().catch(() => undefined);
     });

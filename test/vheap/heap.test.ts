@@ -95,6 +95,20 @@ test("a buffer goes to another process with its content, and its old handle is v
   expect(a.heap.stats().freeBytes).toBe(1024);
 });
 
+test("the handle that a receiver will get is known before the buffer is sent, also of one that came back", async () => {
+  const { attach } = await heapOf(16);
+  const [a, b] = [attach(), attach()];
+  const loan = a.heap.loan(64);
+  for (let round = 0; round < 2; round++) {
+    const { sentHandle } = loan;
+    expect(b.api.accept(sentHandle)).toBeLessThan(0);
+    expect(loan.transfer(b.pid)).toBe(sentHandle);
+    if (round === 0) loan.takeBack();
+    else b.heap.accept(sentHandle, 64).release();
+  }
+  for (const handle of [0, -1, 0.5, Number.NaN, 2 ** 50]) expect(a.api.sentHandle(handle)).toBe(-4);
+});
+
 test("a buffer whose message could not be sent is taken back", async () => {
   const { attach } = await heapOf(16);
   const [a, b] = [attach(), attach()];

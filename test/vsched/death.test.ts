@@ -90,6 +90,33 @@ test("what a process did not finish to spawn, and what nobody will release, is f
   expect(b.whyEnded(running)).toBe(Why.None);
 });
 
+test("of what a process wanted to hear the end of, what has not begun ends with it, and the rest is asked to", async () => {
+  const { mapping, a, b } = await system();
+  const submit = (): number => a.spawn(0, 0, 0, 0b10, false, false, true);
+  const [waiting, left, running, ready] = [submit(), submit(), submit(), submit()];
+  // The first three have begun: one waits, one is ready again, one runs.
+  expect(b.pickNext()).toBe(waiting);
+  b.bind();
+  b.prepareWait();
+  b.block();
+  expect(b.pickNext()).toBe(left);
+  b.bind();
+  b.prepareWait();
+  b.block();
+  a.unblock(left);
+  expect(b.pickNext()).toBe(running);
+  mapping.drop(2);
+  expect(b.whyEnded(ready)).toBe(Why.Dropped);
+  expect([waiting, left, running].map((id) => b.stateOfTask(id))).toEqual([State.Ready, State.Ready, State.Running]);
+  expect([waiting, left, running].every((id) => b.isCancelled(id))).toBe(true);
+  expect(b.whyOfTask(waiting)).toBe(Why.Cancelled);
+  for (const id of [running, left, waiting]) {
+    if (id !== running) expect(b.pickNext()).toBe(id);
+    b.exit(0);
+    expect(b.stateOfTask(id)).toBe(Failure.Stale);
+  }
+});
+
 test("sleepers of a process that died wake on another CPU, and its queues end", async () => {
   const { mapping, a, b } = await system();
   const queue = a.createQueue();

@@ -138,6 +138,12 @@ const allEndUnless = (waker: string, spawns: Readonly<Record<string, number>>) =
   return goal("every task ends, or its waker has died", (state) => holds(state) || dead(state, waker));
 };
 
+/** Every task ends once this one is dead. */
+const allEndIfDead = (name: string) => {
+  const { holds } = allEnd({});
+  return goal(`every task ends when ${name} has died`, (state) => !dead(state, name) || holds(state));
+};
+
 /** Nobody picks a task more often than it became ready. */
 const picksAreEarned = (wakers: readonly string[]) => (state: CheckState) => {
   const picked = state.calls("pickNext").length;
@@ -466,6 +472,26 @@ export const scenarios: readonly Scenario[] = [
       },
       kills: oneDies,
       goals: [allEndUnless("canceller", { cpu: 1 })],
+    },
+  },
+  {
+    title: "a task that begins and waits, while the one dies who wanted to hear of its end",
+    spec: {
+      threads: {
+        cpu: cpu([waits((t) => t.call("prepareWait"))], []),
+        submitter: {
+          daemon: true,
+          *run(t) {
+            yield* t.until("cpuStats", [0], ({ live }) => live);
+            yield* t.call("startCpu", false);
+            yield* t.call("spawn", 1, 0, 0, 0xffffffff, false, false, true);
+            // Until it dies.
+            yield* t.until("stateOfTask", [FIRST], (state) => state < 0);
+          },
+        },
+      },
+      kills: { max: 1, threads: ["submitter"], reaper: 1 },
+      goals: [allEndIfDead("submitter")],
     },
   },
   {

@@ -7,7 +7,7 @@
  * Who writes what: see `word.ts`. What a death leaves behind: `blocks.ts` for what the allocator does, `transit.ts` for blocks on their way.
  */
 import { me, NOTHING, orderFor, setSelf, takeFound, takeGathered, takeHinted, wordAt } from "./blocks";
-import { handleGeneration, NO_UNIT, unitOf } from "./handle";
+import { handleGeneration, makeHandle, NO_UNIT, unitOf } from "./handle";
 import { remember } from "./hints";
 import { HEAP_BYTES, shared, UNIT_BYTES } from "./layout";
 import { discard, enter, isAttached as attached, reap } from "./reap";
@@ -134,6 +134,15 @@ export function transfer(handle: f64, receiver: u32): f64 {
   const sent = send(unit, word, receiver);
   if (sent > 0) return sent;
   return sent == 0 ? HeapError.NoProcess : HeapError.ReceiverEnded;
+}
+
+/**
+ * The handle that {@link transfer} will return for a block of this process, if nothing else becomes of it before: to write it where the receiver looks
+ * before the block is sent, so that the receiver finds the block when the sender dies right after that.
+ */
+export function sentHandle(handle: f64): f64 {
+  const unit = unitOf(handle);
+  return unit == NO_UNIT ? HeapError.BadHandle : makeHandle(unit, nextGeneration(handleGeneration(handle)));
 }
 
 /**

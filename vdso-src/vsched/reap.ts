@@ -5,10 +5,10 @@
 import { evacuate, isLive, ringAnyway, setArrival } from "./cpu";
 import { cpuAt, CPUS, NAMES, NEVER, QUEUES, QueueKind, shared, State, TASKS, taskAt, Why, wordAt } from "./layout";
 import { closeQueue, mayGoOn, recoverMutexes } from "./sync";
-import { buried, kill, tell } from "./tasks";
+import { buried, cancel, kill, tell } from "./tasks";
 import { lowerOrphanDeadline } from "./timers";
 import { distrustCells, endWaitFor, EXIT, QUEUE, queueIdOf, targetOf } from "./wait";
-import { find, free, idOf, stateOf, waits, whoOf } from "./word";
+import { end, find, free, idOf, stateOf, waits, whoOf } from "./word";
 
 const loads = new StaticArray<i32>(CPUS);
 
@@ -49,6 +49,7 @@ function bury(index: u32, pid: u32): void {
   if (state != State.Exited) {
     if ((state == State.Running || state == State.Blocking) && isCpuOf(whoOf(word), pid)) kill(index, id, Why.Killed);
     else if (task.home.load() == pid) kill(index, id, Why.Dropped);
+    else if (task.owner.load() == pid && task.tell.load() != 0) abandon(index, id);
   } else if (isCpuOf(whoOf(word), pid)) {
     // It may have died between the end of the task and what follows on it.
     buried(index, word);
@@ -57,6 +58,21 @@ function bury(index: u32, pid: u32): void {
   task.owner.store(0);
   const after = find(id);
   if (after != 0 && stateOf(after) == State.Exited) free(index, after);
+}
+
+/** Who wanted to hear of its end is gone, and what it was given as well: a task that has not begun ends, one that has is asked to. */
+function abandon(index: u32, id: u32): void {
+  for (let round: u32 = 0; round < 64; round++) {
+    const word = find(id);
+    if (word == 0 || stateOf(word) == State.Exited) return;
+    if (stateOf(word) != State.Ready || taskAt(index).home.load() != 0) break;
+    // As long as the word is the same nobody has begun with it.
+    const ended = end(index, word, Why.Dropped);
+    if (ended == 0) continue;
+    buried(index, ended);
+    return;
+  }
+  cancel(id);
 }
 
 function dropQueues(pid: u32): void {
