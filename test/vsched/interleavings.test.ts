@@ -1,4 +1,4 @@
-/** `VSCHED_ALL_STATES=1` also tries every interleaving of the large systems that have some million states: some minutes. Otherwise those are tried in part. */
+/** `VSCHED_ALL_STATES=1` also tries every interleaving of the large systems, which have 6 to 19 million states: some ten minutes. Otherwise those are tried in part. */
 import { expect, test } from "vitest";
 import { check, exhaustive, pct, preemptions } from "../../runtime/check/index.ts";
 import { scenarios } from "./scenarios.ts";
@@ -6,11 +6,11 @@ import { smallImage } from "./small-image.ts";
 
 const everything = process.env["VSCHED_ALL_STATES"] === "1";
 
-test.each(scenarios)("$title", { timeout: 600_000 }, async ({ spec, tasks = 1, large }) => {
-  const whole = large === undefined || (everything && large === "minutes");
-  const image = await smallImage({ TASKS: String(tasks) });
+test.each(scenarios)("$title", { timeout: 600_000 }, async ({ spec, tables, large }) => {
+  const whole = !large || everything;
+  const image = await smallImage(tables);
   const strategy = whole
-    ? exhaustive({ states: 20_000_000 })
+    ? exhaustive({ states: 25_000_000 })
     : [preemptions(1, { states: 100_000 }), pct({ schedules: 1000 })];
   const result = await check({ ...spec, ...image, timeouts: false, strategy });
   expect(result.ok, String(result)).toBe(true);

@@ -1,6 +1,6 @@
 /**
  * Small systems whose every interleaving is tried. Threads are CPUs that run whatever they get; what a task does stands in its entry.
- * Tables have room for two tasks, and for one waiter per queue, so that a second one is a stray.
+ * A queue has room for one waiter, so that a second one is a stray.
  */
 import type { VschedApi } from "../../generated/vsched/vsched.js";
 import {
@@ -19,10 +19,10 @@ type Role = (t: Context, id: number) => Steps;
 
 export interface Scenario {
   readonly title: string;
-  /** Slots of the task table: 1 unless more are needed. */
-  readonly tasks?: number;
-  /** Has millions of states: all of them are tried only when asked for. `sampled`: more than that can be tried, so that they never are. */
-  readonly large?: "minutes" | "sampled";
+  /** Lengths of the tables: one task, one queue and two CPUs unless it needs others. A CPU less, and what it is not there for has fewer states. */
+  readonly tables?: Readonly<Record<string, string>>;
+  /** Has so many states that all of them are tried only when asked for. */
+  readonly large?: true;
   readonly spec: Omit<CheckSpec<VschedApi>, "image">;
 }
 
@@ -32,7 +32,7 @@ const SECOND = FIRST + 1;
 const QUEUE = FIRST;
 const OTHER_QUEUE = FIRST + 1;
 
-const [READY, RUNNING, EXITED] = [2, 3, 6];
+const [READY, BLOCKING, BLOCKED, EXITED] = [2, 4, 5, 6];
 
 const ends: Role = function* (t) {
   yield* t.call("exit", 7);
@@ -153,11 +153,17 @@ const picksAreEarned = (wakers: readonly string[]) => (state: CheckState) => {
   return picked <= ready + underWay || `${picked} picks of ${ready} ready tasks`;
 };
 
+const endedOnce = (state: CheckState) => {
+  const ended = state.calls("notifyAll").filter(({ result }) => result === 1).length;
+  return ended <= 1 || "one wait was ended twice";
+};
+
 const oneDies = { max: 1, reaper: 1 };
 
 export const scenarios: readonly Scenario[] = [
   {
     title: "a wake-up that comes before, while or after the task lets go of its CPU",
+    tables: { CPUS: "1" },
     spec: {
       threads: {
         cpu: cpu([waits((t) => t.call("prepareWait"))], [0]),
@@ -168,6 +174,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "a wake-up of a task whose thread stands still while it waits, or is about to",
+    tables: { CPUS: "1" },
     spec: {
       threads: {
         cpu: cpu([waitsHere], [0]),
@@ -190,7 +197,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "a task that is stolen while its CPU picks it",
-    tasks: 2,
+    tables: { TASKS: "2" },
     spec: {
       threads: {
         a: cpu([ends], [0, 0]),
@@ -202,7 +209,6 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "a CPU or a thief that dies in the middle of a steal",
-    large: "minutes",
     spec: {
       threads: {
         a: cpu([ends], [0]),
@@ -214,7 +220,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "a join against the exit",
-    tasks: 2,
+    tables: { TASKS: "2" },
     spec: {
       threads: {
         a: cpu([ends, waits((t) => t.call("join", FIRST))], [0, 1]),
@@ -225,8 +231,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "a join against the exit, and one of the CPUs dies",
-    large: "minutes",
-    tasks: 2,
+    tables: { TASKS: "2" },
     spec: {
       threads: {
         a: cpu([ends, waits((t) => t.call("join", FIRST))], [0, 1]),
@@ -238,7 +243,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "two waiters, one of them a stray, and two notifications",
-    tasks: 2,
+    tables: { TASKS: "2", CPUS: "1" },
     spec: {
       *setup(t) {
         yield* t.call("createQueue");
@@ -255,7 +260,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "a waiter that is moved to another queue against one who notifies the first",
-    large: "sampled",
+    tables: { QUEUES: "2", CPUS: "1" },
     spec: {
       *setup(t) {
         yield* t.call("createQueue");
@@ -263,20 +268,19 @@ export const scenarios: readonly Scenario[] = [
       },
       threads: {
         cpu: cpu([waits((t) => t.call("waitOn", QUEUE))], [0]),
-        mover: since(RUNNING, (t) => t.call("requeue", QUEUE, OTHER_QUEUE, 1)),
-        first: since(RUNNING, (t) => t.until("notifyAll", [QUEUE], (woken) => woken === 1)),
-        other: since(RUNNING, (t) => t.until("notifyAll", [OTHER_QUEUE], (woken) => woken === 1)),
+        mover: since(BLOCKING, function* (t) {
+          const moved = yield* t.call("requeue", QUEUE, OTHER_QUEUE, 1);
+          yield* t.until("notifyAll", [moved === 1 ? OTHER_QUEUE : QUEUE], (woken) => woken === 1);
+        }),
+        first: since(BLOCKING, (t) => t.call("notifyAll", QUEUE)),
       },
-      safety: (state) => {
-        const woken = state.calls("notifyAll").length;
-        return woken <= 1 || "one wait was ended twice";
-      },
+      safety: endedOnce,
       goals: [allEnd({ cpu: 1 })],
     },
   },
   {
     title: "a mutex between two CPUs",
-    tasks: 2,
+    tables: { TASKS: "2" },
     spec: {
       *setup(t) {
         yield* t.call("createMutex");
@@ -296,8 +300,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "a task that dies with a mutex",
-    large: "minutes",
-    tasks: 2,
+    tables: { TASKS: "2" },
     spec: {
       *setup(t) {
         yield* t.call("createMutex");
@@ -329,7 +332,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "permits that are released while a waiter helps itself",
-    tasks: 2,
+    tables: { TASKS: "2", CPUS: "1" },
     spec: {
       *setup(t) {
         yield* t.call("createSemaphore", 0);
@@ -354,7 +357,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "a CPU that goes to sleep while a task becomes ready where it would have to wait",
-    tasks: 3,
+    tables: { TASKS: "3" },
     spec: {
       threads: {
         // Keeps its CPU until the other one has run what it spawned.
@@ -393,20 +396,34 @@ export const scenarios: readonly Scenario[] = [
     },
   },
   {
-    title: "a task that is moved to another CPU, and any of the three dies",
-    large: "sampled",
+    title: "a task that is moved to another CPU, and who moves it dies, the reaper too",
+    large: true,
     spec: {
       threads: {
         a: cpu([ends], [0]),
         b: cpu([ends], [], undefined, FIRST),
         mover: since(READY, (t) => t.call("migrate", FIRST, 1)),
       },
-      kills: oneDies,
+      kills: { ...oneDies, threads: ["mover"] },
+      goals: [allEnd({ a: 1 })],
+    },
+  },
+  {
+    title: "a task that is moved to another CPU, and one of the CPUs dies",
+    large: true,
+    spec: {
+      threads: {
+        a: cpu([ends], [0]),
+        b: cpu([ends], [], undefined, FIRST),
+        mover: since(READY, (t) => t.call("migrate", FIRST, 1)),
+      },
+      kills: { max: 1, threads: ["a", "b"] },
       goals: [allEnd({ a: 1 })],
     },
   },
   {
     title: "a wake-up against a waker, or a CPU, that dies in the middle of it",
+    tables: { CPUS: "1" },
     spec: {
       threads: {
         cpu: cpu([waits((t) => t.call("prepareWait"))], [0]),
@@ -417,16 +434,18 @@ export const scenarios: readonly Scenario[] = [
     },
   },
   {
-    title: "a notification by one who dies in the middle of it, or gives up",
-    large: "sampled",
+    title: "a notification by one who dies in the middle of it, and another one",
+    large: true,
+    tables: { CPUS: "1" },
     spec: {
       *setup(t) {
         yield* t.call("createQueue");
       },
       threads: {
         cpu: cpu([waits((t) => t.call("waitOn", QUEUE))], [0]),
-        first: since(RUNNING, (t) => t.call("notifyOne", QUEUE)),
-        second: since(RUNNING, (t) => t.until("notifyOne", [QUEUE], (woken) => woken === 1)),
+        first: since(BLOCKING, (t) => t.call("notifyOne", QUEUE)),
+        // Finds it unless the other did.
+        second: since(BLOCKED, (t) => t.call("notifyOne", QUEUE)),
       },
       kills: { max: 1, threads: ["first"], reaper: 1 },
       goals: [allEnd({ cpu: 1 })],
@@ -434,7 +453,8 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "a waiter that is moved to another queue by one who dies in the middle of it",
-    large: "sampled",
+    large: true,
+    tables: { QUEUES: "2", CPUS: "1" },
     spec: {
       *setup(t) {
         yield* t.call("createQueue");
@@ -442,16 +462,21 @@ export const scenarios: readonly Scenario[] = [
       },
       threads: {
         cpu: cpu([waits((t) => t.call("waitOn", QUEUE))], [0]),
-        mover: since(RUNNING, (t) => t.call("requeue", QUEUE, OTHER_QUEUE, 1)),
-        other: since(RUNNING, (t) => t.until("notifyAll", [OTHER_QUEUE], (woken) => woken === 1)),
-        last: since(RUNNING, (t) => t.until("notifyAll", [QUEUE], (woken) => woken === 1)),
+        mover: since(BLOCKING, (t) => t.call("requeue", QUEUE, OTHER_QUEUE, 1)),
+        // Once it waits, it does so on one of the two: when not on the first, then on the other for good.
+        notifier: since(BLOCKED, function* (t) {
+          if ((yield* t.call("notifyAll", QUEUE)) === 1) return;
+          yield* t.until("notifyAll", [OTHER_QUEUE], (woken) => woken === 1);
+        }),
       },
       kills: { max: 1, threads: ["mover"], reaper: 1 },
+      safety: endedOnce,
       goals: [allEnd({ cpu: 1 })],
     },
   },
   {
     title: "a queue that is closed against one who begins to wait on it",
+    tables: { CPUS: "1" },
     spec: {
       *setup(t) {
         yield* t.call("createQueue", true);
@@ -465,6 +490,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "a task that is cancelled before, while or after it begins to wait, and its CPU or the other dies",
+    tables: { CPUS: "1" },
     spec: {
       threads: {
         cpu: cpu([waits((t) => t.call("prepareWait"))], [0]),
@@ -534,8 +560,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "a CPU that is given back while another spawns for it",
-    large: "sampled",
-    tasks: 2,
+    tables: { TASKS: "2" },
     spec: {
       threads: {
         a: cpu([ends], [0]),
@@ -549,9 +574,60 @@ export const scenarios: readonly Scenario[] = [
     },
   },
   {
+    title: "a CPU that may begin nothing for a while, against a thief, and one of them dies",
+    spec: {
+      threads: {
+        a: cpu([ends], [0], function* (t) {
+          yield* t.call("setFull", true);
+          yield* t.call("pickNext");
+          yield* t.call("setFull", false);
+        }),
+        b: cpu([ends], [], (t) => t.call("steal"), FIRST),
+      },
+      kills: { max: 1 },
+      goals: [allEnd({ a: 1 })],
+    },
+  },
+  {
+    title: "a thread that is lent and taken back while it has stolen a task, and one of the CPUs or the reaper dies",
+    spec: {
+      threads: {
+        a: cpu([ends], [0]),
+        lent: since(READY, function* (t) {
+          yield* t.call("startCpu", false);
+          yield* t.call("lend", true);
+          yield* t.call("steal");
+          yield* t.call("lend", false);
+        }),
+      },
+      kills: oneDies,
+      goals: [allEndUnless("a", { a: 1 })],
+    },
+  },
+  {
+    title: "a task that becomes ready where no CPU may run it while a thread is lent, and its spawner dies",
+    tables: { CPUS: "1" },
+    spec: {
+      threads: {
+        lent: {
+          daemon: true,
+          *run(t) {
+            yield* t.call("startCpu", false);
+            yield* t.call("lend", true);
+            yield* t.until("pickNext", [], (picked) => picked !== 0);
+            yield* t.call("exit", 0);
+          },
+        },
+        spawner: thread((t) => t.call("spawn", 1, 0)),
+      },
+      kills: { max: 1, threads: ["spawner"], reaper: 1 },
+      goals: [allEnd({ spawner: 1 })],
+    },
+  },
+  {
     title: "a join against the exit, and any of the CPUs or the reaper dies",
-    large: "sampled",
-    tasks: 2,
+    large: true,
+    tables: { TASKS: "2" },
     spec: {
       threads: {
         a: cpu([ends, waits((t) => t.call("join", FIRST))], [0, 1]),
@@ -563,8 +639,8 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "a mutex whose holder or waiter dies, the reaper too",
-    large: "sampled",
-    tasks: 2,
+    large: true,
+    tables: { TASKS: "2" },
     spec: {
       *setup(t) {
         yield* t.call("createMutex", true);
@@ -573,7 +649,7 @@ export const scenarios: readonly Scenario[] = [
         a: cpu([locks], [0]),
         b: cpu([locks], [0], undefined, FIRST),
       },
-      kills: oneDies,
+      kills: { ...oneDies, threads: ["a"] },
       goals: [allEnd({ a: 1 })],
     },
   },

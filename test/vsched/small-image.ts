@@ -5,9 +5,9 @@ import { compile } from "../../runtime/build/compile.ts";
 
 const folder = join(import.meta.dirname, "..", "..", "vdso-src", "vsched");
 const SMALL = {
-  TASKS: "2",
+  TASKS: "1",
   CPUS: "2",
-  QUEUES: "2",
+  QUEUES: "1",
   WAIT_CELLS: "1",
   JOIN_CELLS: "1",
   DATA_BYTES: "96",
