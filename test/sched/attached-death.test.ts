@@ -1,12 +1,12 @@
 /** Deaths around a process that only submits: of executors in the middle of its tasks, and its own while its tasks are elsewhere. */
 import { expect, test } from "vitest";
 import vheap from "../../generated/vheap/vheap.js";
-import { Kernel } from "../../runtime/index.ts";
+import type { Kernel } from "../../runtime/index.ts";
 import { Heap } from "../../runtime/ipc/heap.ts";
-import { vsched } from "../../runtime/sched/index.ts";
-import { Scheduler } from "../../runtime/sched/scheduler.ts";
+import type { Scheduler } from "../../runtime/sched/scheduler.ts";
 import { type TaskView, viewTasks } from "../../runtime/sched/viewer.ts";
 import type { Submission } from "./fixtures/submitter.ts";
+import { until, withScheduler } from "./system.ts";
 
 const url = new URL("./fixtures/work.ts", import.meta.url);
 const submitter = new URL("./fixtures/submitter.ts", import.meta.url);
@@ -23,39 +23,33 @@ interface System {
   outcome(): Promise<Outcome>;
 }
 
-async function withSystem(cpus: number, use: (system: System) => Promise<void>): Promise<void> {
-  const kernel = await Kernel.boot({ vdsos: [vsched, vheap], log: () => undefined });
-  const channel = new BroadcastChannel(`submitter ${Math.random()}`);
-  const heard: Outcome[] = [];
-  let next: (() => void) | undefined;
-  channel.onmessage = (event) => {
-    heard.push((event as MessageEvent<Outcome>).data);
-    next?.();
-  };
-  try {
-    await using scheduler = await Scheduler.start(kernel, { cpus });
-    await use({
-      kernel,
-      scheduler,
-      heap: new Heap(kernel.attach(vheap)),
-      async submits(...calls) {
-        const data: Submission = { url: url.href, calls, channel: channel.name };
-        return (await kernel.spawn(submitter, { data })).pid;
-      },
-      async outcome() {
-        while (heard.length === 0) await new Promise<void>((resolve) => (next = resolve));
-        return heard.shift()!;
-      },
-    });
-  } finally {
-    channel.close();
-    await kernel.shutdown({ timeoutMs: 500 });
-  }
-}
-const later = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await later(1);
-}
+const withSystem = (use: (system: System) => Promise<void>): Promise<void> =>
+  withScheduler(
+    { cpus: 1 },
+    async (scheduler, kernel) => {
+      const channel = new BroadcastChannel(`submitter ${Math.random()}`);
+      const heard: Outcome[] = [];
+      channel.onmessage = (event) => heard.push((event as MessageEvent<Outcome>).data);
+      try {
+        await use({
+          kernel,
+          scheduler,
+          heap: new Heap(kernel.attach(vheap)),
+          async submits(...calls) {
+            const data: Submission = { url: url.href, calls, channel: channel.name };
+            return (await kernel.spawn(submitter, { data })).pid;
+          },
+          async outcome() {
+            await until(() => heard.length > 0);
+            return heard.shift()!;
+          },
+        });
+      } finally {
+        channel.close();
+      }
+    },
+    [vheap],
+  );
 function inUse(heap: Heap): number {
   const { ownedBytes, sentBytes } = heap.stats();
   return ownedBytes + sentBytes;
@@ -64,7 +58,7 @@ function inUse(heap: Heap): number {
 test.each([0, 1, 2, 3])(
   "an executor that dies when it has sent %i of a result's three buffers: the process that waits hears of it, and keeps none",
   (sent) =>
-    withSystem(1, async ({ heap, submits, outcome }) => {
+    withSystem(async ({ heap, submits, outcome }) => {
       const pid = await submits({ name: "diesWhileSending", args: [sent] });
       expect(await outcome()).toEqual([0, "ERR_VDSO_TASK_KILLED"]);
       expect(heap.heldBy(pid)).toBe(0);
@@ -73,7 +67,7 @@ test.each([0, 1, 2, 3])(
 );
 
 test("a process that dies while its tasks run, wait and are ready elsewhere leaves neither tasks nor memory behind", () =>
-  withSystem(1, async ({ kernel, scheduler, heap, submits }) => {
+  withSystem(async ({ kernel, scheduler, heap, submits }) => {
     const bytes = new Uint8Array(10_000);
     const pid = await submits(
       { name: "holds", args: [bytes, 1e6] },

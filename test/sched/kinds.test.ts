@@ -1,7 +1,7 @@
 /** Threads and native tasks, and how tasks of all kinds wait for each other. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import pollers, { type PollersApi } from "../../generated/pollers/pollers.js";
-import vsched, { Policy, State, TASKS, TraceEvent } from "../../generated/vsched/vsched.js";
+import vsched, { State, TASKS } from "../../generated/vsched/vsched.js";
 import { Kernel } from "../../runtime/index.ts";
 import { Scheduler } from "../../runtime/sched/scheduler.ts";
 
@@ -158,40 +158,6 @@ test("a thread that joins what has begun on its own CPU, or waits for that, is r
   await expect(sleeper.result).rejects.toMatchObject({ code: "ERR_VDSO_CANCELLED" });
   await joiner.result;
 });
-
-const systems = Object.entries(Policy).flatMap(([name, policy]) =>
-  [1, 2, 8].map((cpus): [string, number, Policy] => [name, cpus, policy]),
-);
-test.each(systems)(
-  "under %s on %i CPUs ten tasks, half threads and half coroutines, that each join the next end in reverse order",
-  async (_, cpus, policy) => {
-    await using other = await Kernel.boot({ vdsos: [vsched], log: () => undefined });
-    await using system = await Scheduler.start(other, { cpus, policy });
-    const { api } = system;
-    const gate = api.createEvent();
-    api.setTrace(true);
-    const ids = [system.spawn((self) => self.wait((image) => image.waitEvent(gate), true)).id];
-    const tasks = Array.from({ length: 10 }, (_, n) => {
-      const next = ids[n]!;
-      const task =
-        n % 2 === 0
-          ? system.submit(url, "joinsInPlace", [next], { thread: true })
-          : system.spawn((self) => self.join(next));
-      ids.push(task.id);
-      return task.result;
-    });
-    api.setEvent(gate);
-    await Promise.all(tasks);
-    // In the order of the ring: times are those that each thread told last.
-    const ended: number[] = [];
-    for (let entry = 0; entry < api.traced(); entry++) {
-      if (Number(api.traceWhat(entry) & 255n) === TraceEvent.Exit) {
-        ended.push(Number(api.traceWhere(entry) & 0xffffffffn));
-      }
-    }
-    expect(ended).toEqual(ids);
-  },
-);
 
 test("every one of these tasks has given its slot back", () => {
   const { api } = scheduler;

@@ -7,26 +7,14 @@ import { expect, test } from "vitest";
 import { State } from "../../generated/vsched/vsched.js";
 import { Kernel } from "../../runtime/index.ts";
 import { vsched } from "../../runtime/sched/index.ts";
-import { Scheduler, type SchedulerOptions } from "../../runtime/sched/scheduler.ts";
+import { Scheduler } from "../../runtime/sched/scheduler.ts";
 import { expectCode } from "../expect-code.ts";
+import { later, withScheduler } from "./system.ts";
 
 const url = new URL("./fixtures/work.ts", import.meta.url);
 const lender = new URL("./fixtures/lender.ts", import.meta.url);
 type Work = typeof import("./fixtures/work.ts");
 
-async function withScheduler(
-  options: SchedulerOptions,
-  use: (scheduler: Scheduler, kernel: Kernel) => Promise<void>,
-): Promise<void> {
-  const kernel = await Kernel.boot({ vdsos: [vsched], log: () => undefined });
-  try {
-    await using scheduler = await Scheduler.start(kernel, options);
-    await use(scheduler, kernel);
-  } finally {
-    await kernel.shutdown({ timeoutMs: 500 });
-  }
-}
-const later = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const code = (code: string) => ({ code });
 
 test("a lent thread runs functions of modules, between turns of its event loop", () =>
