@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import vheap, { HEAP_BYTES } from "../../generated/vheap/vheap.js";
 import vsched, { Policy, TASKS } from "../../generated/vsched/vsched.js";
 import { Kernel } from "../../runtime/index.ts";
+import type { LogLine } from "../../runtime/kernel/log.ts";
 import type { SchedulerKernel } from "../../runtime/sched/executors.ts";
 import { Pool, type PoolOptions } from "../../runtime/sched/pool.ts";
 import { Event } from "../../runtime/sched/sync.ts";
@@ -272,14 +273,93 @@ test("threads come when there is work and go when there is none", async () => {
   }
 });
 
-test("a thread that runs out of memory takes only its task with it, and the error says so", async () => {
+test("there are as many threads as tasks that began, from minThreads to maxThreads, and those that were there first stay", async () => {
+  const pool = await start({ minThreads: 1, maxThreads: 3, concurrentTasksPerWorker: 1, idleTimeoutMs: 1 });
+  const work = pool.module<Work>(url);
+  const first = pool.stats().threads.map(({ pid }) => pid);
+  expect(first.length).toBe(1);
+  using gate = new Event(pool);
+  const held = Array.from({ length: 5 }, () => work.waitsFor(gate));
+  await until(() => begun(pool) === 3);
+  expect(pool.stats().threads.length).toBe(3);
+  expect(pool.queued).toBe(2);
+  gate.set();
+  expect(new Set(await Promise.all(held)).size).toBe(3);
+  await until(() => pool.stats().threads.length === 1);
+  expect(pool.stats().threads.map(({ pid }) => pid)).toEqual(first);
+});
+
+test("its threads have the arguments and the environment that they were given", async () => {
+  const pool = await start({ maxThreads: 1, argv: ["of the pool"], env: { POOL_TEST: "set" } });
+  expect(await pool.module<Work>(url).startedWith("POOL_TEST")).toEqual(["of the pool", "set"]);
+});
+
+test("a pool has its own number of retries, and a call may have another", async () => {
+  const pool = await start({ maxThreads: 1, retries: 2 });
+  const work = pool.module<Work>(url);
+  using counter = pool.loan(1);
+  counter.bytes[0] = 0;
+  expect(await work.diesTimes(counter, 2)).toBe(2);
+  counter.bytes[0] = 0;
+  await expect(pool.run(work.diesTimes, [counter, 1], { retries: 0 })).rejects.toEqual(code("ERR_VDSO_TASK_KILLED"));
+});
+
+test("how long an aborted task may go on is up to the pool: not at all, or as long as it likes", async () => {
+  for (const graceMs of [0, Number.POSITIVE_INFINITY]) {
+    const pool = await start({ maxThreads: 1, graceMs });
+    const work = pool.module<Work>(url);
+    const [before] = pool.stats().threads;
+    using told = pool.loan(1);
+    told.bytes[0] = 0;
+    await expect(pool.run(work.spinsUntilTold, [told], { timeoutMs: 20 })).rejects.toEqual(code("ERR_VDSO_TIMEOUT"));
+    // Longer than the default, which would have ended it.
+    if (graceMs > 0) await later(1100);
+    else await until(() => pool.stats().threads.some(({ pid }) => pid !== before!.pid));
+    Atomics.store(told.bytes, 0, 1);
+    await until(() => pool.pending === 0);
+    expect(await work.add(1, 1)).toBe(2);
+    expect(pool.stats().threads[0]!.pid === before!.pid).toBe(graceMs > 0);
+  }
+});
+
+test("drain waits until fewer tasks than were asked for are left to begin", async () => {
+  const pool = await start({ maxThreads: 1, concurrentTasksPerWorker: 1 });
+  const work = pool.module<Work>(url);
+  using gates = new DisposableStack();
+  const events = Array.from({ length: 5 }, () => gates.use(new Event(pool)));
+  const tasks = events.map((event) => work.waitsFor(event));
+  const drained: number[] = [];
+  const drains = [4, 2, 1].map((below) => pool.drain(below).then(() => drained.push(below)));
+  const seen: number[][] = [];
+  for (const [n, event] of events.entries()) {
+    event.set();
+    await tasks[n];
+    // Who drains hears of it in the same turn of the event loop, after who ran the task.
+    await later(0);
+    seen.push([...drained]);
+  }
+  await Promise.all(drains);
+  expect(seen).toEqual([[4], [4], [4, 2], [4, 2, 1], [4, 2, 1]]);
+});
+
+test("the log of a pool that has its own kernel goes where it was told to", async () => {
+  const lines: LogLine[] = [];
+  const pool = await start({ maxThreads: 1, log: (line) => lines.push(line) });
+  await expect(pool.module<Work>(url).crashes()).rejects.toEqual(code("ERR_VDSO_TASK_KILLED"));
+  expect(lines.map(({ message }) => message).join()).toContain("crashed on purpose");
+});
+
+test("a thread that runs out of memory takes only its task with it, the error says so, and the pool goes on", async () => {
   const pool = await start({ maxThreads: 1, resourceLimits: { maxOldGenerationSizeMb: 32 } });
   const work = pool.module<Work>(url);
-  const [fatal, next] = await Promise.allSettled([work.exhausts(), work.add(1, 1)]);
-  expect(fatal).toMatchObject({
-    reason: { code: "ERR_VDSO_TASK_KILLED", message: expect.stringContaining("out-of-memory") },
-  });
-  expect(next).toMatchObject({ value: 2 });
+  for (let round = 0; round < 2; round++) {
+    const [fatal, next] = await Promise.allSettled([work.exhausts(), work.add(1, 1)]);
+    expect(fatal).toMatchObject({
+      reason: { code: "ERR_VDSO_TASK_KILLED", message: expect.stringMatching(/#exhausts: .*out-of-memory/) },
+    });
+    expect(next).toMatchObject({ value: 2 });
+  }
+  await until(() => pool.stats().threads.length === 1);
 });
 
 test("when no thread can be started, tasks are refused with the reason", async () => {
