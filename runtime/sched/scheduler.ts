@@ -265,7 +265,8 @@ export class Scheduler implements AsyncDisposable {
    * Ends the executor in which a task runs that does not heed its cancellation, and with it what else has begun there. Another executor takes its
    * place.
    *
-   * @returns false: the task runs in no executor now; it has ended, waits for a CPU, or is in a thread of the application
+   * @returns false: the task runs in no executor of this scheduler now; it has ended, waits for a CPU, or is in a thread of the application. One that was
+   * attached has no executors
    */
   async kill(task: Task): Promise<boolean> {
     const { cpu, state } = this.api.taskStats(task.id);
