@@ -243,11 +243,13 @@ test("tasks that may not begin yet keep their order by priority", async () => {
   using gate = new Event(pool);
   const held = work.waitsFor(gate);
   await until(() => begun(pool) === 1);
-  const order: number[] = [];
-  const rest = [5, 3, 4].map((priority) => pool.run(work.overlaps, [1], { priority }).then(() => order.push(priority)));
+  // Noted where they run: of ends that this thread hears of together it may hear in another order.
+  using order = pool.loan(4);
+  order.bytes.fill(0);
+  const rest = [5, 3, 4].map((priority) => pool.run(work.notes, [order, priority], { priority }));
   gate.set();
   await Promise.all([held, ...rest]);
-  expect(order).toEqual([3, 4, 5]);
+  expect([...order.bytes]).toEqual([3, 3, 4, 5]);
 });
 
 test("a broadcast, and a task whose thread dies, keep to the number of tasks at once", async () => {
