@@ -160,6 +160,13 @@ const endedOnce = (state: CheckState) => {
 
 const oneDies = { max: 1, reaper: 1 };
 
+/** One task, spawned here, that a third one moves there. */
+const movedTask = {
+  a: cpu([ends], [0]),
+  b: cpu([ends], [], undefined, FIRST),
+  mover: since(READY, (t) => t.call("migrate", FIRST, 1)),
+};
+
 export const scenarios: readonly Scenario[] = [
   {
     title: "a wake-up that comes before, while or after the task lets go of its CPU",
@@ -399,11 +406,7 @@ export const scenarios: readonly Scenario[] = [
     title: "a task that is moved to another CPU, and who moves it dies, the reaper too",
     large: true,
     spec: {
-      threads: {
-        a: cpu([ends], [0]),
-        b: cpu([ends], [], undefined, FIRST),
-        mover: since(READY, (t) => t.call("migrate", FIRST, 1)),
-      },
+      threads: movedTask,
       kills: { ...oneDies, threads: ["mover"] },
       goals: [allEnd({ a: 1 })],
     },
@@ -412,11 +415,7 @@ export const scenarios: readonly Scenario[] = [
     title: "a task that is moved to another CPU, and one of the CPUs dies",
     large: true,
     spec: {
-      threads: {
-        a: cpu([ends], [0]),
-        b: cpu([ends], [], undefined, FIRST),
-        mover: since(READY, (t) => t.call("migrate", FIRST, 1)),
-      },
+      threads: movedTask,
       kills: { max: 1, threads: ["a", "b"] },
       goals: [allEnd({ a: 1 })],
     },

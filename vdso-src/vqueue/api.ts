@@ -4,7 +4,7 @@
  *
  * Functions that return a `u32` give an address, an id or a count, or, below 64, a Status. See ring.ts for how it works.
  */
-import { lengthOf, advance, CLAIMED, EMPTY, FULL, indexOf, isOwned, logOf, MAX_RUN, ownedWord, REDO, runOf, SKIP, slotAt, slotOf, slotsBetween, stateOf, ONE_TURN, TAKEN, TURN_MASK, turnOf, wordOf, wordTurn } from "./ring";
+import { lengthOf, advance, CLAIMED, EMPTY, FULL, indexOf, isOwned, MAX_RUN, ownedWord, REDO, runOf, SKIP, slotAt, slotOf, slotsBetween, stateOf, ONE_TURN, TAKEN, TURN_MASK, turnOf, wordOf, wordTurn } from "./ring";
 import { ARRAY_LEN, Mailbox, QUEUE_LEN, shared, Slot, SLOT_BYTES, SLOT_WORD_BYTES } from "./layout";
 import { claimAny, gotIndex, gotRun, hasItem, hasSpace, headPosition, isTimeToPublish, itemUrgent, lookAround, passOnItem, publishHead, publishTail, slotByItem, slotInAnyLane, tailPosition, takeAgain, takeAny } from "./lane";
 import { authorise, authoriseOwner, addOwner, bind, closeMailbox, registerMailbox, removeOwner } from "./mailbox";
