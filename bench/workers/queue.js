@@ -88,13 +88,13 @@ function vqueueEnds(api = attach(vqueue, handle), words = new Float64Array(vvarO
   };
 }
 
-/** Batches: one call for many slots, which follow one another; the last batch is followed by an item that says so. */
+/** Batches: one call for many slots, which follow one another. */
 function vqueueBatchEnds() {
   const api = attach(vqueue, handle);
   const words = new Float64Array(vvarOf(api));
-  const first = api.firstItem(queue) >>> 3;
   const stride = SLOT_BYTES >>> 3;
-  const single = vqueueEnds(api, words);
+  const first = api.firstItem(queue) >>> 3;
+  const end = first + QUEUE_LEN * stride;
   return {
     sendAll() {
       for (let sent = 0, tries = 0; sent < items; ) {
@@ -106,15 +106,16 @@ function vqueueBatchEnds() {
         }
         tries = 0;
         const start = api.lastIndex();
-        for (let k = 0, index = start; k < got; k++, index = index + 1 < QUEUE_LEN ? index + 1 : 0) {
-          fill(words, first + index * stride, sent++);
+        for (let k = 0, at = first + start * stride; k < got; k++) {
+          fill(words, at, sent++);
+          at += stride;
+          if (at === end) at = first;
         }
         api.commitMany(queue, start, got);
       }
-      single.sendEnd();
     },
     receiveAll() {
-      for (let tries = 0; ; ) {
+      for (let received = 0, tries = 0; received < items; ) {
         const got = api.takeMany(queue, batch);
         if (got >= FAILED) {
           if (++tries > SPINS) api.waitForItem(queue, 10);
@@ -122,14 +123,14 @@ function vqueueBatchEnds() {
           continue;
         }
         tries = 0;
-        let end = false;
-        for (let k = 0, index = api.lastIndex(); k < got; k++, index = index + 1 < QUEUE_LEN ? index + 1 : 0) {
-          const at = first + index * stride;
-          if (words[at] === END) end = true;
-          else total[0] += sum(words, at);
+        const item = api.lastAddress();
+        for (let k = 0, at = item >>> 3; k < got; k++) {
+          total[0] += sum(words, at);
+          at += stride;
+          if (at === end) at = first;
         }
-        api.releaseMany(queue, api.lastAddress());
-        if (end) return;
+        api.releaseMany(queue, item);
+        received += got;
       }
     },
   };

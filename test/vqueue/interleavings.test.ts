@@ -65,6 +65,58 @@ describe("in all interleavings", () => {
       }),
     ));
 
+  test("a run that was released at once is cut between a producer of one and one of two, while positions wrap", () =>
+    passes(
+      run({
+        released: 3,
+        sent: [[1], [11, 12]],
+        received: [3],
+        length: 3,
+        push: ["push", "pushMany"],
+        pop: "popMany",
+        races: BATCHES,
+        constants: NEAR_WRAP,
+      }),
+    ));
+
+  test("a run that was released at once goes to a producer of batches", () =>
+    passes(
+      run({
+        released: 2,
+        sent: [[1, 2, 3], [11]],
+        received: [4],
+        length: 3,
+        push: "pushMany",
+        pop: "popMany",
+        races: BATCHES,
+      }),
+    ));
+
+  test("consumers of one and of many receive what producers of one and of many send", () =>
+    passes(
+      run({
+        released: 2,
+        sent: [[1, 2], [11]],
+        received: [Infinity, Infinity],
+        length: 2,
+        push: ["pushMany", "push"],
+        pop: ["popMany", "pop"],
+        races: BATCHES,
+      }),
+    ));
+
+  test("who was away for laps of batches takes nothing twice", () =>
+    passes(
+      run({
+        sent: [[1, 2, 3, 4, 5]],
+        received: [Infinity, Infinity],
+        length: 2,
+        push: "pushMany",
+        pop: ["popMany", "pop"],
+        races: BATCHES,
+      }),
+    ));
+
   test("a consumer that sleeps misses no item", () =>
     passes(run({ sent: [[1, 2]], received: [2], length: 2, pop: "popWaiting" })));
 
@@ -114,6 +166,21 @@ describe("killed at any access, with the reaper killed as well,", () => {
     ));
 });
 
+test.each(["push", "pushMany"] as const)("a producer that dies while it cuts a run by %s blocks nobody", (push) =>
+  passes(
+    run({
+      released: 3,
+      sent: [[1], [11]],
+      received: [Infinity],
+      length: 3,
+      push: [push, "pushMany"],
+      pop: "popMany",
+      kills: { threads: ["p0"] },
+      races: BATCHES,
+    }),
+  ),
+);
+
 test("two deaths of consumers lose nothing", () =>
   passes(run({ sent: [], before: [1, 2], received: [Infinity, Infinity], length: 2, kills: { max: 2 } })));
 
@@ -140,6 +207,46 @@ describe("in random schedules", () => {
   test("three producers and two consumers that sleep lose and double nothing", () =>
     passes(
       run({ sent: [[1], [11], [21]], received: [2, 1], length: 2, push: "pushWaiting", pop: "popWaiting", strategy }),
+      "sampled",
+    ));
+
+  test.each([2, 3, 4, 5])("producers and consumers of one and of many at %i slots lose and double nothing", (length) =>
+    passes(
+      run({
+        sent: [
+          [1, 2, 3, 4, 5, 6],
+          [11, 12, 13],
+          [21, 22, 23, 24],
+        ],
+        received: [Infinity, Infinity, Infinity],
+        length,
+        push: ["pushMany", "push", "pushMany"],
+        pop: ["popMany", "pop", "popMany"],
+        races: BATCHES,
+        constants: { PUBLISH_EVERY: "4" },
+        strategy,
+      }),
+      "sampled",
+    ),
+  );
+
+  test("the same with deaths among them", () =>
+    passes(
+      run({
+        sent: [
+          [1, 2, 3, 4],
+          [11, 12],
+          [21, 22, 23],
+        ],
+        received: [Infinity, Infinity, Infinity],
+        length: 3,
+        push: ["pushMany", "push", "pushMany"],
+        pop: ["popMany", "pop", "popMany"],
+        kills: { max: 2, reaper: 1 },
+        races: BATCHES,
+        constants: NEAR_WRAP,
+        strategy,
+      }),
       "sampled",
     ));
 

@@ -19,6 +19,9 @@ import "../../runtime/check/vitest.ts";
 
 const MAILBOX = 1024;
 
+type Push = "push" | "pushUrgent" | "pushMany" | "pushWaiting";
+type Pop = "pop" | "popMany" | "popWaiting";
+
 export interface Scenario {
   /** Values that each producer sends. */
   readonly sent: readonly (readonly number[])[];
@@ -26,10 +29,12 @@ export interface Scenario {
   readonly received: readonly number[];
   /** Values that are there at the beginning. */
   readonly before?: readonly number[];
+  /** Slots that were taken and released as one run before all that. */
+  readonly released?: number;
   readonly length: number;
-  /** How producers send, and consumers receive. */
-  readonly push?: "push" | "pushUrgent" | "pushMany" | "pushWaiting";
-  readonly pop?: "pop" | "popMany" | "popWaiting";
+  /** How producers send, and consumers receive: all of them, or each. */
+  readonly push?: Push | readonly Push[];
+  readonly pop?: Pop | readonly Pop[];
   readonly policy?: 0 | 1 | 2;
   readonly constants?: Readonly<Record<string, string>>;
   readonly kills?: Kills;
@@ -55,6 +60,12 @@ function queueOf(length: number): new () => object {
   };
 }
 
+function each<T extends string>(way: T | readonly T[], threads: readonly unknown[]): readonly T[] {
+  return typeof way === "string" ? threads.map(() => way) : way;
+}
+
+const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
+
 const images = new Map<string, ReturnType<typeof imageFrom>>();
 
 function built(constants: Record<string, string>): ReturnType<typeof imageFrom> {
@@ -71,7 +82,11 @@ const bytes = (word: number): number[] => [0, 8, 16, 24].map((shift) => (word >>
  * value that was acknowledged is received, but for those that a consumer died with in a call that may have finished them.
  */
 export async function run(scenario: Scenario): Promise<CheckResult> {
-  const { sent, received, before = [], length, push = "push", pop = "pop", kills } = scenario;
+  const { sent, received, before = [], released = 0, length, kills } = scenario;
+  const pushes = each(scenario.push ?? "push", sent);
+  const pops = each(scenario.pop ?? "pop", received);
+  /** Items that popMany() takes. */
+  const most = Math.min(length, 3);
   const { image, sourceMap } = await built({
     QUEUE_LEN: String(length),
     URGENT_LEN: "1",
@@ -83,7 +98,7 @@ export async function run(scenario: Scenario): Promise<CheckResult> {
     ...scenario.constants,
   });
 
-  const produces = (values: readonly number[]): ThreadBody =>
+  const produces = (values: readonly number[], push: Push): ThreadBody =>
     function* (t) {
       if (push === "pushMany") {
         for (let done = 0; done < values.length; ) {
@@ -94,9 +109,9 @@ export async function run(scenario: Scenario): Promise<CheckResult> {
       const tries = push === "pushWaiting" ? [1] : [];
       for (const value of values) yield* t.until(push, [value, ...tries], (done) => done === true);
     };
-  const consumes = (count: number): ThreadBody =>
+  const consumes = (count: number, pop: Pop): ThreadBody =>
     function* (t) {
-      const args = { pop: [], popMany: [2], popWaiting: [1] }[pop];
+      const args = { pop: [], popMany: [most], popWaiting: [1] }[pop];
       for (let left = count; left > 0; ) {
         if (scenario.linearizable) {
           // What it was is the model's business.
@@ -113,15 +128,15 @@ export async function run(scenario: Scenario): Promise<CheckResult> {
     state.threads.map(({ log }) =>
       log
         .filter(({ fn }) => fn.startsWith("pop"))
-        .flatMap(({ result }) => (pop === "popMany" ? bytes(result as number) : [result as number])),
+        .flatMap(({ fn, result }) => (fn === "popMany" ? bytes(result as number) : [result as number])),
     );
 
   const isSane = (state: CheckState): true | string => {
-    const each = popped(state);
-    const all = each.flat();
+    const found = popped(state);
+    const all = found.flat();
     if (new Set(all).size !== all.length) return `received twice: ${all.join(" ")}`;
     if (kills !== undefined) return true;
-    for (const mine of each) {
+    for (const mine of found) {
       for (const values of [...sent, before]) {
         const order = mine.filter((value) => values.includes(value)).map((value) => values.indexOf(value));
         if (order.some((place, index) => index > 0 && place < order[index - 1]!))
@@ -139,14 +154,14 @@ export async function run(scenario: Scenario): Promise<CheckResult> {
     const acknowledged = state.threads.flatMap(({ log }) =>
       log
         .filter(({ fn }) => fn.startsWith("push"))
-        .flatMap(({ args: [first], result }) =>
-          Array.from({ length: push === "pushMany" ? (result as number) : 1 }, (_, k) => (first as number) + k),
+        .flatMap(({ fn, args: [first], result }) =>
+          Array.from({ length: fn === "pushMany" ? (result as number) : 1 }, (_, k) => (first as number) + k),
         ),
     );
     const missing = [...before, ...acknowledged].filter((value) => !all.has(value));
     // It may have released the item and died before anybody heard of it.
     const unheard = consumers.filter(({ status, call }) => status === "killed" && call?.fn.startsWith("pop"));
-    return missing.length <= unheard.length * (pop === "popMany" ? 2 : 1);
+    return missing.length <= sum(unheard.map(({ call }) => (call?.fn === "popMany" ? most : 1)));
   });
 
   const daemons = received.includes(Infinity);
@@ -156,11 +171,15 @@ export async function run(scenario: Scenario): Promise<CheckResult> {
     *setup(t) {
       const id = yield* t.call("prepare", scenario.policy ?? 0);
       if (id !== MAILBOX) throw new Error(`expected mailbox ${MAILBOX}, found ${id}`);
+      for (let value = 1; value <= released; value++) yield* t.call("push", value);
+      if (released > 0) yield* t.call("popMany", released);
       for (const value of before) yield* t.call("push", value);
     },
     threads: Object.fromEntries([
-      ...sent.map((values, index) => [`p${index}`, produces(values)] as const),
-      ...received.map((count, index) => [`c${index}`, { run: consumes(count), daemon: daemons }] as const),
+      ...sent.map((values, index) => [`p${index}`, produces(values, pushes[index]!)] as const),
+      ...received.map(
+        (count, index) => [`c${index}`, { run: consumes(count, pops[index]!), daemon: daemons }] as const,
+      ),
     ]),
     safety: scenario.linearizable ? linearizable(queueOf(length)) : isSane,
     goals: [

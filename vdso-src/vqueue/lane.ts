@@ -3,7 +3,7 @@
  *
  * The gate is read before the CAS on the slot's word, and in here after the word. If the mailbox was open then, so it was when the word was read, or the
  * word is older still. claim() and take() in api.ts expect a word without having read it, of the lap that the slot is in or of the next one. A new
- * registration begins two laps further, so a CAS by somebody who believes in the old one fails.
+ * registration begins beyond, so a CAS by somebody who believes in the old one fails.
  */
 import { lengthOf, logOf, advance, CLAIMED, EMPTY, FULL, indexOf, isImpossible, lapsAhead, ONE_TURN, ownedWord, REDO, runOf, SKIP, slotAt, slotOf, slotsBetween, stateOf, TAKEN, turnOf, wordOf, wordTurn } from "./ring";
 import { Mailbox, PUBLISH_EVERY, Slot, SLOT_BYTES, SLOT_WORD_BYTES } from "./layout";
@@ -15,6 +15,8 @@ import { ITEM, SPACE, wakeNext, wakeOne } from "./waiting";
 /** What claimAny() and takeAny() got. */
 export let gotIndex: u32 = 0;
 export let gotRun: u32 = 0;
+/** Was what claimAny() got one run before? */
+export let gotWhole: bool = false;
 
 // @ts-ignore: decorator
 @inline
@@ -102,12 +104,33 @@ function later(own: u64, published: u64, urgent: bool): u64 {
 
 /**
  * A position that others have passed: the next one to look at. It is not left by more than a lap less than it may be, so that
- * at least a lap is walked in ascending order: that is what makes plain stores behind a run's first word visible (see ring.ts).
+ * at least a lap is walked in ascending order, from run to run: that is what keeps everybody off the words behind a run's first (see ring.ts).
  */
 // @ts-ignore: decorator
 @inline
-function catchUp(position: u64, laps: i64, urgent: bool): u64 {
-  return laps > 2 ? position + (<u64>(laps - 2) << logOf(urgent)) : advance(position, 1, urgent);
+function catchUp(position: u64, laps: i64, word: u64, urgent: bool): u64 {
+  return laps > 2 ? position + (<u64>(laps - 2) << logOf(urgent)) : advance(position, min(runOf(word), lengthOf(urgent)), urgent);
+}
+
+/** Claims a run, if its first word is this one. Sets gotIndex, gotRun. */
+export function claimRun(mailbox: Mailbox, index: u32, tail: u64, word: u64, run: u32, urgent: bool): bool {
+  // SYNC slot-empty: the takers before have done with the slot; pairs with `slot-empty` in release().
+  if (!slotOf(mailbox, tail, urgent).word.cas(word, ownedWord(turnOf(tail, urgent), CLAIMED, run, me))) return false;
+  gotIndex = indexOf(tail, urgent);
+  gotRun = run;
+  claimedUpTo(mailbox, index, tail, advance(tail, run, urgent), urgent);
+  return true;
+}
+
+/** Takes up to `want` items, if the first word is this one. Sets gotIndex, gotRun. */
+export function takeRun(mailbox: Mailbox, index: u32, head: u64, word: u64, want: u32, urgent: bool): bool {
+  const run = countFrom(mailbox, head, 1, FULL, want, urgent);
+  // SYNC slot-full: the payload is there once the word says so; pairs with `slot-full` in commit().
+  if (!slotOf(mailbox, head, urgent).word.cas(word, ownedWord(turnOf(head, urgent), TAKEN, run, me))) return false;
+  gotIndex = indexOf(head, urgent);
+  gotRun = run;
+  takenUpTo(mailbox, index, head, advance(head, run, urgent), urgent);
+  return true;
 }
 
 /** Claims up to `want` slots in a row. Sets gotIndex, gotRun. */
@@ -120,12 +143,12 @@ export function claimAny(id: u32, mailbox: Mailbox, index: u32, want: u32, urgen
     const state = stateOf(word);
     const laps = lapsAhead(word, tail, urgent);
     if (isImpossible(word, length)) return quarantine(mailbox, id);
-    if (laps > 0) tail = catchUp(tail, laps, urgent);
-    else if (laps == 0 && state != EMPTY) tail = advance(tail, state == CLAIMED ? runOf(word) : 1, urgent);
+    if (laps > 0) tail = catchUp(tail, laps, word, urgent);
+    else if (laps == 0 && state != EMPTY) tail = advance(tail, runOf(word), urgent);
     else {
       let run: u32 = 1;
       let drops = false;
-      if (laps == 0) run = countFrom(mailbox, tail, EMPTY, min(want, length), urgent);
+      if (laps == 0) run = countEmpty(mailbox, tail, word, min(want, length), urgent);
       else if (laps < -1 || state == EMPTY) return quarantine(mailbox, id);
       else if (state != SKIP) {
         drops = (state == FULL || state == REDO) && mailbox.policy.load() == Policy.DropOldest;
@@ -136,12 +159,9 @@ export function claimAny(id: u32, mailbox: Mailbox, index: u32, want: u32, urgen
         }
       }
       if (!isOpen(mailbox, id)) return refusal(mailbox, id);
-      // SYNC slot-empty: the takers before have done with the slot; pairs with `slot-empty` in release().
-      if (!slot.word.cas(word, ownedWord(turnOf(tail, urgent), CLAIMED, run, me))) continue;
+      if (!claimRun(mailbox, index, tail, word, run, urgent)) continue;
+      gotWhole = runOf(word) == run;
       if (drops) mailbox.dropped.add(1);
-      gotIndex = indexOf(tail, urgent);
-      gotRun = run;
-      claimedUpTo(mailbox, index, tail, advance(tail, run, urgent), urgent);
       passOnSpace(mailbox, index);
       return Status.Ok;
     }
@@ -150,13 +170,39 @@ export function claimAny(id: u32, mailbox: Mailbox, index: u32, want: u32, urgen
   return Status.Busy;
 }
 
-/** Slots in a row, in ascending order, that are in a state in which nobody has one: at most `want`. The one at the position is. */
-function countFrom(mailbox: Mailbox, position: u64, state: u64, want: u32, urgent: bool): u32 {
+/**
+ * Empty slots in a row, at most `want`: a run, cut if it is longer, or with the single ones that follow. Not with another run: the words behind that
+ * one's first would be nobody's to keep others off, while a commit writes one after the other.
+ *
+ * @param word - of the slot at the position, which is empty
+ */
+function countEmpty(mailbox: Mailbox, position: u64, word: u64, want: u32, urgent: bool): u32 {
+  const run = runOf(word);
+  if (run <= want) return countFrom(mailbox, position, run, EMPTY, want, urgent);
+  cutEmpty(mailbox, position, want, run, urgent);
+  return want;
+}
+
+/**
+ * Makes the slots from `from` on, which end an empty run, a run of their own; single ones for who wants one slot, and the next ones likely as well. Where
+ * another has done so, or the run was claimed, this fails, or writes words that nobody looks at.
+ */
+function cutEmpty(mailbox: Mailbox, position: u64, from: u32, end: u32, urgent: bool): void {
+  const single = from == 1;
+  for (let behind = single ? end - 1 : from; behind >= from; behind--) {
+    const at = advance(position, behind, urgent);
+    const turn = turnOf(at, urgent);
+    slotOf(mailbox, at, urgent).word.cas(wordOf(turn - 1, FULL), ownedWord(turn, EMPTY, single ? 1 : end - from, 0));
+  }
+}
+
+/** Slots in a row, in ascending order, that are in a state in which nobody has one: at most `want`. The first `run` are. */
+function countFrom(mailbox: Mailbox, position: u64, run: u32, state: u64, want: u32, urgent: bool): u32 {
   const start = changetype<usize>(slotAt(mailbox, 0, urgent));
   const end = start + <usize>lengthOf(urgent) * SLOT_BYTES;
+  position = advance(position, run - 1, urgent);
   let at = changetype<usize>(slotOf(mailbox, position, urgent));
   let word = wordOf(turnOf(position, urgent), state);
-  let run: u32 = 1;
   for (; run < want; run++) {
     at += SLOT_BYTES;
     if (at == end) {
@@ -186,7 +232,7 @@ export function takeAny(id: u32, mailbox: Mailbox, index: u32, want: u32, urgent
     const state = stateOf(word);
     const laps = lapsAhead(word, head, urgent);
     if (isImpossible(word, length)) return quarantine(mailbox, id);
-    if (laps > 0) head = catchUp(head, laps, urgent);
+    if (laps > 0) head = catchUp(head, laps, word, urgent);
     else if (laps == 0 && state == TAKEN) head = advance(head, runOf(word), urgent);
     else if (laps == 0 && state == SKIP) {
       // SYNC slot-skip: the words behind it say so too by now; pairs with `slot-skip` in skipRun().
@@ -201,13 +247,8 @@ export function takeAny(id: u32, mailbox: Mailbox, index: u32, want: u32, urgent
         setHead(index, urgent, head);
         return Status.Empty;
       }
-      const run = state == FULL ? countFrom(mailbox, head, FULL, min(want, length), urgent) : 1;
-      // SYNC slot-full: the payload is there once the word says so; pairs with `slot-full` in commit().
-      if (!slot.word.cas(word, ownedWord(turnOf(head, urgent), TAKEN, run, me))) continue;
-      gotIndex = indexOf(head, urgent);
-      gotRun = run;
-      takenUpTo(mailbox, index, head, advance(head, run, urgent), urgent);
-      return Status.Ok;
+      // An item that is to be delivered again comes alone.
+      if (takeRun(mailbox, index, head, word, state == FULL ? min(want, length) : 1, urgent)) return Status.Ok;
     }
   }
   setHead(index, urgent, head);
@@ -253,7 +294,7 @@ function hasItemIn(mailbox: Mailbox, index: u32, urgent: bool): bool {
     const laps = lapsAhead(word, head, urgent);
     // Whoever tries finds out what is wrong.
     if (isImpossible(word, lengthOf(urgent))) return true;
-    if (laps > 0) head = catchUp(head, laps, urgent);
+    if (laps > 0) head = catchUp(head, laps, word, urgent);
     else if (laps == 0 && state == TAKEN) head = advance(head, runOf(word), urgent);
     else if (laps == 0 && state == SKIP) head = advance(head, 1, urgent);
     else return laps == 0 && (state == FULL || state == REDO);
@@ -269,8 +310,8 @@ export function hasSpace(mailbox: Mailbox, index: u32, urgent: bool): bool {
     const state = stateOf(word);
     const laps = lapsAhead(word, tail, urgent);
     if (isImpossible(word, lengthOf(urgent))) return true;
-    if (laps > 0) tail = catchUp(tail, laps, urgent);
-    else if (laps == 0 && state != EMPTY) tail = advance(tail, state == CLAIMED ? runOf(word) : 1, urgent);
+    if (laps > 0) tail = catchUp(tail, laps, word, urgent);
+    else if (laps == 0 && state != EMPTY) tail = advance(tail, runOf(word), urgent);
     else if (laps == 0 || state == SKIP) return true;
     else return (state == FULL || state == REDO) && mailbox.policy.load() == Policy.DropOldest;
   }
@@ -283,8 +324,8 @@ export function tailPosition(mailbox: Mailbox, index: u32, urgent: bool): u64 {
   for (let attempt: u32 = attempts(urgent); attempt != 0; attempt--) {
     const word = slotOf(mailbox, tail, urgent).word.load();
     const laps = lapsAhead(word, tail, urgent);
-    if (laps > 0) tail = catchUp(tail, laps, urgent);
-    else if (laps == 0 && stateOf(word) != EMPTY) tail = advance(tail, stateOf(word) == CLAIMED ? min(runOf(word), lengthOf(urgent)) : 1, urgent);
+    if (laps > 0) tail = catchUp(tail, laps, word, urgent);
+    else if (laps == 0 && stateOf(word) != EMPTY) tail = advance(tail, min(runOf(word), lengthOf(urgent)), urgent);
     else break;
   }
   return tail;
@@ -296,7 +337,7 @@ export function headPosition(mailbox: Mailbox, index: u32, urgent: bool): u64 {
   for (let attempt: u32 = attempts(urgent); attempt != 0; attempt--) {
     const word = slotOf(mailbox, head, urgent).word.load();
     const laps = lapsAhead(word, head, urgent);
-    if (laps > 0) head = catchUp(head, laps, urgent);
+    if (laps > 0) head = catchUp(head, laps, word, urgent);
     else if (laps == 0 && stateOf(word) == TAKEN) head = advance(head, min(runOf(word), lengthOf(urgent)), urgent);
     else break;
   }

@@ -26,7 +26,7 @@ export const PROCESSES: u32 = config.range("PROCESSES", 1024, 2, 1024);
 /** Looks at a mailbox before a waiter parks, at most. 0: parks at once. */
 export const SPIN: u32 = config.range("SPIN", 2000, 0, 100000000);
 /** Slots after which a process publishes how far it has seen claimed, or taken. */
-export const PUBLISH_EVERY: u64 = config.powerOfTwo("PUBLISH_EVERY", 16);
+export const PUBLISH_EVERY: u64 = config.powerOfTwo("PUBLISH_EVERY", 64);
 /** Count sleeps and wake-ups? Off where states are compared that should not differ by them: in the checker. */
 export const COUNTERS: bool = config("COUNTERS", true);
 /** Lap that a mailbox's positions start in; for tests of the wrap-around. */

@@ -74,8 +74,8 @@ function renew(mailbox: Mailbox, urgent: bool, isFirst: bool): bool {
     // Turns wrap with 45 bits: the later of two is the one less than half of that ahead.
     if (<i64>((wordTurn(word) - last) << 19) > 0) last = wordTurn(word);
   }
-  // Not the next one: a former user may expect a slot to come to that (see lane.ts).
-  const turn = isFirst ? START_TURN : last + 2;
+  // A slot may be in the lap after that, behind the first word of an empty run; and a former user may expect one to come to the next (see lane.ts).
+  const turn = isFirst ? START_TURN : last + 3;
   for (let index: u32 = 0; index < length; index++) {
     const word = slotAt(mailbox, index, urgent).word;
     const seen = word.load();

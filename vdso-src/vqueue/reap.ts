@@ -2,9 +2,8 @@
  * What a dead process leaves, put right: while others go on, as often as one likes, from the start when a reaper died half-way.
  *
  * In each mailbox that the process touched: claimed runs become SKIP, from the last word to the first, so that the first still says what is to do if
- * this stops half-way; taken runs become REDO in the same order, but for words that were released already; then the mark that takers have to look
- * around. Then its bits and map entries go, and everybody is woken
- * (see waiting.ts). Last its place becomes free.
+ * this stops half-way; taken runs become REDO in the same order; then the mark that takers have to look around. Then its bits and map entries go, and
+ * everybody is woken (see waiting.ts). Last its place becomes free.
  */
 import { advance, CLAIMED, EMPTY, FULL, isOwned, lengthOf, logOf, REDO, runOf, SKIP, slotAt, slotOf, stateOf, TAKEN, wordOf, wordTurn } from "./ring";
 import { ARRAY_LEN, Mailbox, PROCESSES } from "./layout";
@@ -72,7 +71,7 @@ export function redoRun(mailbox: Mailbox, index: u32, word: u64, urgent: bool): 
   for (let behind = min(runOf(word), lengthOf(urgent)) - 1; behind > 0; behind--) {
     const position = advance(start, behind, urgent);
     const turn = position >> logOf(urgent);
-    // Not those that its owner had released.
+    // Once: after a reaper that stopped half-way it may have been taken again.
     if (slotOf(mailbox, position, urgent).word.cas(wordOf(turn, FULL), wordOf(turn, REDO))) count++;
   }
   if (slotAt(mailbox, index, urgent).word.cas(word, wordOf(wordTurn(word), REDO))) mailbox.redelivered.add(count);

@@ -7,7 +7,7 @@
  *
  * ```
  * word      63                              19 18  16 15     10 9        0
- *           | turn                            | state | run - 1 | pid & 1023 |
+ *           | turn                            | state | run - 1 | pid & 1023 |     run: EMPTY, CLAIMED, TAKEN; pid: CLAIMED, TAKEN
  * position  turn << LOG | index of the slot     (LOG: bits of the largest index)
  *
  * EMPTY(t) --claim--> CLAIMED(t) --commit--> FULL(t) --take--> TAKEN(t) --release--> EMPTY(t + 1)
@@ -20,11 +20,15 @@
  * - Positions are claimed in order: who claims `p` has seen that `p - 1` was claimed. So also taken. "All below `p` were claimed" is never
  *   undone: each process keeps the highest such `p` it knows (its hint) in private memory, and publishes one now and then for those who
  *   were away.
- * - A run: one CAS on the first word claims (or takes) `run` slots; the words behind it stay EMPTY (FULL) meanwhile, and nobody looks at
- *   them, because the first word stands before them. Its owner writes those words plainly, and then the first by an atomic store.
- *   Everybody else comes to them in ascending order, from the first: that orders the plain stores before all accesses of others, but for
- *   three that do no harm: who counts how many slots a run could have, before its CAS on the first, reads words that change only if that CAS
- *   is going to fail; reapers and takers who look around are after other states than those two.
+ * - A run: one word speaks for `run` slots, and nobody looks at the words behind it, because they come in ascending order, from the first. So one CAS
+ *   claims (takes) them, and one store releases them: as an EMPTY run, behind whose first word FULL of the lap before still stands. The lines of a
+ *   batch's payload stay in its consumer's cache unchanged, so its producer gets them sooner.
+ * - An EMPTY run is claimed whole, with single slots that follow it, or cut: who wants less CASes the first word of the rest from that FULL to an EMPTY
+ *   run that reaches as far, then claims. A cut that comes late fails, or writes behind a run's first word. That first word stays the claim's first,
+ *   so it changes again when those behind it say FULL of this lap.
+ * - A commit writes the words behind the first plainly, each for itself, and then the first by an atomic store: that orders them before all accesses
+ *   of others, but for some that do no harm: who counts how many items a run could have, before its CAS on the first, reads words that change only if
+ *   that CAS is going to fail, and who cuts, CASes from a value that they never have again; reapers and takers who look around are after other states.
  * - Who writes: EMPTY, FULL, SKIP, REDO belong to whoever wins the CAS; CLAIMED and TAKEN (a run: all of its slots) to the process in the
  *   word, and after its death to the reaper.
  * - Words never repeat within 2^45 laps, so a CAS that was held up for long fails.
@@ -167,7 +171,7 @@ export function lapsAhead(word: u64, position: u64, urgent: bool): i64 {
 /** A word that no transition makes. */
 export function isImpossible(word: u64, length: u32): bool {
   const state = stateOf(word);
-  if (state > SKIP) return true;
-  if (state == CLAIMED || state == TAKEN) return ownerOf(word) == 0 || runOf(word) > length;
-  return (word & ((RUN_MASK << RUN_SHIFT) | OWNER_MASK)) != 0;
+  const hasOwner = state == CLAIMED || state == TAKEN;
+  if (state > SKIP || runOf(word) > length || (ownerOf(word) != 0) != hasOwner) return true;
+  return runOf(word) != 1 && !hasOwner && state != EMPTY;
 }
