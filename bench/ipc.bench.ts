@@ -58,12 +58,13 @@ async function echoOf(kind: Kind, delivery: Delivery): Promise<{ echo: Echo; sto
 }
 
 const CALLS = 5_000;
-const WARM_UP = 3_000;
+/** Long enough for the compilers on both sides to be done. */
+const WARM_UP_MS = 700;
 
 /** Microseconds from a call to its result, one after the other: the median. */
 async function roundTrip(kind: Kind, delivery: Delivery, value: unknown): Promise<number> {
   const { echo, stop } = await echoOf(kind, delivery);
-  for (let i = 0; i < WARM_UP; i++) await echo(value);
+  for (const ends = performance.now() + WARM_UP_MS; performance.now() < ends; ) await echo(value);
   const times = new Float64Array(CALLS);
   for (let i = 0; i < CALLS; i++) {
     const began = performance.now();
@@ -115,8 +116,6 @@ async function bareComlink(): Promise<number> {
   return await inFlight((sent) => remote.echo(sent), value);
 }
 
-/** Long enough for the compilers on both sides to be done. */
-const WARM_UP_MS = 700;
 const MEASURE_MS = 1000;
 
 /** Thousand per second, of what `run` does for so many milliseconds and counts. */
