@@ -50,7 +50,7 @@ export async function rate(one: (i: number) => Promise<unknown>, inFlight = IN_F
 
 /** Microseconds, the median. `restMs`: so long nothing happens before each. */
 export async function latency(one: (i: number) => Promise<unknown>, restMs = 0): Promise<number> {
-  for (let i = 0; i < 500; i++) await one(i);
+  for (const until = performance.now() + WARM_MS; performance.now() < until; ) await one(0);
   const times: number[] = [];
   for (let i = 0; i < SAMPLES; i++) {
     if (restMs > 0) await new Promise((resolve) => setTimeout(resolve, restMs));
