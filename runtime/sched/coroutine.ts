@@ -19,35 +19,24 @@ export interface CoroutineHost {
   released(): void;
 }
 
-/** Hands over a value or error. @returns false: there is no room for it now. `now`: then make it an error */
-export type Deliver = (ok: boolean, value: unknown, now: boolean) => boolean;
-
 export class Coroutine implements TaskContext {
   readonly id: number;
   readonly api: VschedApi;
   readonly run: (context: TaskContext) => unknown;
-  readonly deliver: Deliver;
-  /** Is it a function of a module, rather than one of this thread? */
-  readonly isGuest: boolean;
+  /** Who hears of its end. Absent: it is a function of a module, and its spawner may be another thread. */
+  readonly task: Task | undefined;
   readonly #host: CoroutineHost;
   #resume: (() => void) | undefined;
   #outside = false;
   #abort: AbortController | undefined;
   #loans: Loan[] | undefined;
 
-  constructor(
-    host: CoroutineHost,
-    id: number,
-    run: (context: TaskContext) => unknown,
-    deliver: Deliver,
-    isGuest = false,
-  ) {
+  constructor(host: CoroutineHost, id: number, run: (context: TaskContext) => unknown, task?: Task) {
     this.#host = host;
     this.api = host.api;
     this.id = id;
     this.run = run;
-    this.deliver = deliver;
-    this.isGuest = isGuest;
+    this.task = task;
   }
 
   /** Is it the running task? If not, its code goes on by itself, or not at all. */

@@ -105,6 +105,8 @@ export class Cpu implements CoroutineHost {
   /** The time told last, and whether that was when a task gave up this CPU just now. */
   #us = 0;
   #justTold = false;
+  /** Exit code of the image's running task, whose function has ended: it exits in the call that picks the next. */
+  #exitCode: number | undefined;
   #outside = 0;
   /** Functions of modules that have begun here, and not ended. */
   #guests = 0;
@@ -179,7 +181,7 @@ export class Cpu implements CoroutineHost {
     const { api } = this;
     const id = started(api.spawn(Kind.Coroutine, 0, priority, 1 << this.number, true, true), priority);
     const task = new Task<T>(api, id);
-    this.#coroutines.set(id, new Coroutine(this, id, run, settleBy(task)));
+    this.#coroutines.set(id, new Coroutine(this, id, run, task));
     if (signal) this.#watch(signal, task);
     this.#wakeUp();
     return task;
@@ -378,7 +380,11 @@ export class Cpu implements CoroutineHost {
   /** Runs tasks until nothing is ready, the time is up, or one has begun that will call this again. */
   readonly #pump = (): void => {
     const drained = this.#drained;
-    if (drained === undefined || this.#pumping) return;
+    if (this.#pumping) return;
+    if (drained === undefined) {
+      this.#exit();
+      return;
+    }
     if (this.#running !== undefined) {
       this.#watchRunning();
       return;
@@ -403,10 +409,14 @@ export class Cpu implements CoroutineHost {
     for (let round = 0; !this.#stopped; round++) {
       const us = this.#justTold ? this.#us : this.now;
       this.#justTold = false;
-      if (us > this.#until) return true;
+      if (us > this.#until) {
+        this.#exit();
+        return true;
+      }
       this.#heedLimit();
       if (round % FINISHED_EVERY === 0 && this.#handles.size > 0) this.takeFinished();
-      let id = api.runNext(us);
+      let id = this.#exitCode === undefined ? api.runNext(us) : api.exitNext(this.#exitCode, us);
+      this.#exitCode = undefined;
       if (id === 0) {
         this.takeFinished();
         id = this.#lookAround();
@@ -423,7 +433,16 @@ export class Cpu implements CoroutineHost {
         return undefined;
       }
     }
+    this.#exit();
     return false;
+  }
+
+  /** The task whose function has ended exits, and nothing is picked. */
+  #exit(): void {
+    if (this.#exitCode === undefined) return;
+    this.tellTime();
+    this.api.exit(this.#exitCode);
+    this.#exitCode = undefined;
   }
 
   #heedLimit(): void {
@@ -569,13 +588,13 @@ export class Cpu implements CoroutineHost {
       this.#end(coroutine, false, error);
       return;
     }
-    if (isGenerator(outcome)) drive(coroutine, outcome, (ok, value) => this.#finish(coroutine, ok, value));
-    else if (isThenable(outcome)) {
+    if (isThenable(outcome)) {
       outcome.then(
         (value) => this.#finish(coroutine, true, value),
         (error: unknown) => this.#finish(coroutine, false, error),
       );
-    } else this.#end(coroutine, true, outcome);
+    } else if (isGenerator(outcome)) drive(coroutine, outcome, (ok, value) => this.#finish(coroutine, ok, value));
+    else this.#end(coroutine, true, outcome);
   }
 
   /** A coroutine has ended in a microtask. */
@@ -593,7 +612,8 @@ export class Cpu implements CoroutineHost {
       coroutine.reenter(() => this.#finish(coroutine, ok, value, waitedMs));
       return;
     }
-    if (!coroutine.deliver(ok, value, waitedMs >= ROOM_WAIT_MS)) {
+    const code = this.#deliver(coroutine, ok, value, waitedMs >= ROOM_WAIT_MS);
+    if (code === undefined) {
       const ms = Math.min(waitedMs + 1, ROOM_NAP_MS);
       coroutine.sleep(ms).then(
         () => this.#finish(coroutine, ok, value, waitedMs + ms),
@@ -602,14 +622,20 @@ export class Cpu implements CoroutineHost {
       return;
     }
     this.#coroutines.delete(coroutine.id);
-    if (coroutine.isGuest && --this.#guests === 0) for (const resolve of this.#onNoGuests.splice(0)) resolve();
+    if (!coroutine.task && --this.#guests === 0) for (const resolve of this.#onNoGuests.splice(0)) resolve();
     coroutine.releaseLoans();
     this.#running = undefined;
+    this.#exitCode = code;
     this.#tellEnd();
-    // A portable task exits when its answer is written.
-    if (this.api.current() !== coroutine.id) return;
-    this.tellTime();
-    this.api.exit(ok ? RETURNED : THREW);
+  }
+
+  /** @returns the task's exit code; undefined: there is no room for its result now. `now`: then that is an error */
+  #deliver({ id, task }: Coroutine, ok: boolean, value: unknown, now: boolean): number | undefined {
+    if (!task) return this.#answer(id, ok, value, now);
+    // What it told itself is old.
+    this.#justTold = false;
+    task.settle(ok, value);
+    return ok ? RETURNED : THREW;
   }
 
   // ------------------------------------------------------------------ portable, thread and native tasks
@@ -647,6 +673,7 @@ export class Cpu implements CoroutineHost {
   readonly #now = (): number => this.now;
   readonly #fail = (id: number, error: unknown): void => {
     this.#answer(id, false, error, true);
+    this.api.exit(THREW);
   };
 
   #entryName(entry: number): [url: string, name: string] {
@@ -670,7 +697,7 @@ export class Cpu implements CoroutineHost {
       }
       this.#functions[entry] = found as Callable;
     } catch (error) {
-      this.#answer(id, false, error, true);
+      this.#fail(id, error);
       this.#running = undefined;
       return;
     }
@@ -681,17 +708,11 @@ export class Cpu implements CoroutineHost {
     const { api, payloads } = this;
     payloads.stampBegin(id, this.tellTime());
     const thread = kind === Kind.Thread ? this.#threadContext(id) : undefined;
-    const coroutine = new Coroutine(
-      this,
-      id,
-      (context) => {
-        const outcome = run(...payloads.takeArguments(id), thread ?? context);
-        thread?.end();
-        return outcome;
-      },
-      (ok, value, now) => this.#answer(id, ok, value, now),
-      true,
-    );
+    const coroutine = new Coroutine(this, id, (context) => {
+      const outcome = run(...payloads.takeArguments(id), thread ?? context);
+      thread?.end();
+      return outcome;
+    });
     this.#guests++;
     this.#coroutines.set(id, coroutine);
     // From its first wait on it has state in this thread, and may not go on elsewhere.
@@ -709,26 +730,22 @@ export class Cpu implements CoroutineHost {
   }
 
   /**
-   * Writes a portable task's result where its spawner reads it, and ends the task. What cannot be sent becomes an error that can.
+   * Writes a portable task's result where its spawner reads it when the task has exited. What cannot be sent becomes an error that can.
    *
    * @param now - a result for which there is no room now is an error, too
-   * @returns false: there is no room now
+   * @returns the exit code; undefined: there is no room now
    */
-  #answer(id: number, ok: boolean, value: unknown, now: boolean): boolean {
-    const { api, payloads } = this;
+  #answer(id: number, ok: boolean, value: unknown, now: boolean): number | undefined {
+    const { payloads } = this;
     const us = this.tellTime();
     const error = this.#put(id, value, us);
-    if (error === undefined) {
-      api.exit(ok ? RETURNED : THREW);
-      return true;
-    }
-    if (!now && isTemporary(error)) return false;
+    if (error === undefined) return ok ? RETURNED : THREW;
+    if (!now && isTemporary(error)) return undefined;
     const told = ok ? error : value;
     if (this.#put(id, shortened(told, 150, 200), us) && this.#put(id, shortened(told, 50, 0), us)) {
       payloads.putNothing(id, us);
     }
-    api.exit(THREW);
-    return true;
+    return THREW;
   }
 
   /** @returns why the value cannot be sent */
@@ -755,13 +772,6 @@ function maskOf(affinity: readonly number[] | undefined, otherwise: number): num
   return mask;
 }
 
-function settleBy(task: Task): (ok: boolean, value: unknown) => true {
-  return (ok, value) => {
-    task.settle(ok, value);
-    return true;
-  };
-}
-
 /** May it be better later? */
 function isTemporary(error: unknown): boolean {
   const { code } = error as VdsoError;
@@ -769,7 +779,7 @@ function isTemporary(error: unknown): boolean {
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (Object(value) as { then?: unknown }).then === "function";
+  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
 }
 
 /** An error with the beginnings of its message and its stack. */
@@ -788,6 +798,7 @@ function ended(id: number, why: number): VdsoError {
 
 /** @returns the id, or 0 */
 function started(outcome: number, priority: number): number {
+  if (outcome >= 0) return outcome;
   switch (outcome) {
     case Failure.Full:
       throw new VdsoError("ERR_VDSO_TASK_LIMIT", "expected room for one more task, found that the task table is full");

@@ -22,9 +22,12 @@ export interface TaskOptions {
 export class Task<T = unknown> {
   readonly id: number;
   readonly #api: VschedApi;
-  #settled: { readonly ok: boolean; readonly value: unknown } | undefined;
+  /** Has it returned, or thrown? undefined: it has not ended. */
+  #ok: boolean | undefined;
+  #value: unknown;
   #promise: Promise<unknown> | undefined;
-  #resolvers: PromiseWithResolvers<unknown> | undefined;
+  #resolve: ((value: unknown) => void) | undefined;
+  #reject: ((error: unknown) => void) | undefined;
 
   constructor(api: VschedApi, id: number) {
     this.#api = api;
@@ -33,16 +36,16 @@ export class Task<T = unknown> {
 
   /** Its value; rejects with what it threw, or with `ERR_VDSO_CANCELLED`, `ERR_VDSO_TASK_KILLED`. The same promise each time. */
   get result(): Promise<T> {
-    if (!this.#promise) {
-      this.#resolvers = Promise.withResolvers();
-      this.#promise = this.#resolvers.promise;
-      if (this.#settled) this.settle(this.#settled.ok, this.#settled.value);
-    }
+    this.#promise ??= new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+      if (this.#ok !== undefined) this.settle(this.#ok, this.#value);
+    });
     return this.#promise as Promise<T>;
   }
 
   get ended(): boolean {
-    return this.#settled !== undefined;
+    return this.#ok !== undefined;
   }
 
   /**
@@ -55,9 +58,10 @@ export class Task<T = unknown> {
 
   /** Called once, by its CPU. */
   settle(ok: boolean, value: unknown): void {
-    this.#settled = { ok, value };
-    if (ok) this.#resolvers?.resolve(value);
-    else this.#resolvers?.reject(value);
+    this.#ok = ok;
+    this.#value = value;
+    if (ok) this.#resolve?.(value);
+    else this.#reject?.(value);
   }
 }
 

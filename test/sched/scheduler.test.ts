@@ -254,6 +254,18 @@ describe("with two executors", () => {
     expect(String((outcomes[1] as PromiseRejectedResult).reason)).toContain(`${b} waits for ${a} waits for ${b}`);
   });
 
+  test("a task that looked at the time, worked and ended is charged for the work, and not the next one", async () => {
+    const now = () => Math.floor((performance.timeOrigin + performance.now()) * 1000);
+    let ended = 0;
+    const works = scheduler.spawn((task) => {
+      task.shouldYield();
+      for (const until = now() + 3000; ended < until; ended = now());
+    });
+    const next = scheduler.spawn(() => scheduler.stats()[0]!.sinceUs);
+    await works.result;
+    expect(await next.result).toBeGreaterThanOrEqual(ended);
+  });
+
   test("a task that joins itself is refused, with the circle", async () => {
     const self: ReturnType<typeof scheduler.spawn> = scheduler.spawn((task) => task.join(self));
     await expect(self.result).rejects.toMatchObject({
