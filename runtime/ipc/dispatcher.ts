@@ -667,11 +667,11 @@ export class Dispatcher implements Pumped, Answering {
       if (this.#hasAllOf(peer)) this.#part(peer);
       else this.#partings = true;
     }
-    const { api } = this.wire.heap;
+    const { heap } = this.wire;
     for (const [pid, departed] of this.#departed) {
       // Closed, but still there: what it sent may yet be freed by itself.
-      if (api.isAttached(pid) || !this.#hasAllOf(departed)) continue;
-      api.discardFrom(pid);
+      if (heap.api.isAttached(pid) || !this.#hasAllOf(departed)) continue;
+      heap.discardFrom(pid);
       this.#departed.delete(pid);
     }
   }

@@ -59,6 +59,9 @@ const BUSY_ATTEMPTS = 256;
 const EAGER_ATTEMPTS = 32;
 const NAP_MS = 0.1;
 
+/** By attachment, since each part of a program may have a `Heap` of its own. */
+const takers = new WeakMap<VheapApi, Set<() => void>>();
+
 /** This process's side of the heap. */
 export class Heap {
   /** Handles instead of objects, for code on top that keeps its own: negative results are {@link HeapError}s. */
@@ -107,13 +110,27 @@ export class Heap {
 
   /**
    * Frees what an ended process sent to this one without a message that names it. Call it when every message of that process has been taken:
-   * until then, nobody can tell which buffers it had sent.
+   * until then, nobody can tell which buffers it had sent. Those who get buffers over other ways ({@link beforeDiscard}) take theirs first.
    *
    * @returns how many buffers
    * @throws VdsoError `ERR_VDSO_NOT_ENDED` - it may still send.
    */
   discardFrom(pid: number): number {
+    // What comes after this look is not of that process.
+    if (!this.api.isAttached(pid)) for (const take of takers.get(this.api) ?? []) take();
     return this.#done("discardFrom", pid, this.api.discardFrom(pid));
+  }
+
+  /**
+   * For those who get buffers over a way of their own, beside other parts of this process that get some over theirs: called before an ended process's
+   * buffers are freed, it has to accept what was sent to it. It must not throw.
+   *
+   * @returns ends that
+   */
+  beforeDiscard(take: () => void): () => void {
+    const all = takers.get(this.api) ?? new Set();
+    takers.set(this.api, all.add(take));
+    return () => void all.delete(take);
   }
 
   /** What is lent, and what is left. Looks at every block. */

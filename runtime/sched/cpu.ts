@@ -11,7 +11,7 @@
  *
  * Portable tasks are exported functions of modules; whichever CPU takes one imports the module (once) and calls the function.
  */
-import { CPUS, Failure, type VschedApi, Why } from "../../generated/vsched/vsched.js";
+import { CPUS, Failure, State, type VschedApi, Why } from "../../generated/vsched/vsched.js";
 import { VdsoError } from "../errors.ts";
 import type { Heap } from "../ipc/heap.ts";
 import { vvarOf } from "../loader/attach.ts";
@@ -64,6 +64,9 @@ export interface Outcome {
   readonly native?: boolean;
 }
 
+/** Of a task whose result was taken before it was told of. */
+const TAKEN: Outcome = { settle: () => undefined };
+
 /** Those that a CPU runs by. */
 const inUse = new WeakSet<VschedApi>();
 
@@ -74,6 +77,7 @@ export class Cpu implements CoroutineHost {
   readonly number: number;
   readonly #options: CpuOptions;
   readonly payloads: Payloads;
+  readonly #endTaking: (() => void) | undefined;
   readonly #native: NativeTasks;
   readonly #bell: Int32Array;
   readonly #lookout: Lookout;
@@ -135,6 +139,7 @@ export class Cpu implements CoroutineHost {
     }
     inUse.add(api);
     this.payloads = new Payloads(api, api.cpuStats(this.number).pid, options.heap);
+    this.#endTaking = options.heap?.beforeDiscard(() => this.#takeSent());
     this.#native = new NativeTasks(api, this.payloads, options.attach);
     this.#bell = new Int32Array(vvarOf(api), api.bellAddress(), 1);
     this.#concurrency = options.concurrency ?? Number.POSITIVE_INFINITY;
@@ -312,6 +317,7 @@ export class Cpu implements CoroutineHost {
       } else await this.#idle();
     }
     this.#hold.end();
+    this.#endTaking?.();
     this.api.stopCpu();
     inUse.delete(this.api);
   }
@@ -537,27 +543,48 @@ export class Cpu implements CoroutineHost {
       const outcome = this.#handles.get(id);
       if (outcome === undefined) continue;
       this.#handles.delete(id);
-      const why = api.whyEnded(id);
-      let ok = false;
-      let value: unknown;
-      if (why !== Why.None) {
-        value = ended(id, why);
-        this.payloads.discardResult(id);
-      } else {
-        const code = api.exitCode(id);
-        ok = code >= RETURNED;
-        try {
-          value = outcome.native && ok ? code : this.payloads.takeResult(id);
-        } catch (error) {
-          ok = false;
-          value = error;
-        }
-      }
-      this.payloads.freeArguments(id);
-      outcome.settle(ok, value, id);
+      if (outcome !== TAKEN) this.#settle(id, outcome);
       api.release(id);
     }
     this.#tellEnd();
+  }
+
+  /**
+   * The heap is about to free what a process that has ended had sent: takes what is of results. Also of tasks that this thread has not been told of,
+   * since it may have died before that; they are released when somebody has told, because only then everybody who joins them has been notified.
+   */
+  #takeSent(): void {
+    this.takeFinished();
+    for (const id of this.#handles.ids()) {
+      const outcome = this.#handles.get(id);
+      if (!outcome || outcome === TAKEN || this.api.stateOfTask(id) !== State.Exited) continue;
+      this.#handles.delete(id);
+      this.#handles.set(id, TAKEN);
+      this.#settle(id, outcome);
+    }
+  }
+
+  /** Of a task that has ended. */
+  #settle(id: number, outcome: Outcome): void {
+    const { api, payloads } = this;
+    const why = api.whyEnded(id);
+    let ok = false;
+    let value: unknown;
+    if (why !== Why.None) {
+      value = ended(id, why);
+      payloads.discardResult(id);
+    } else {
+      const code = api.exitCode(id);
+      ok = code >= RETURNED;
+      try {
+        value = outcome.native && ok ? code : payloads.takeResult(id);
+      } catch (error) {
+        ok = false;
+        value = error;
+      }
+    }
+    payloads.freeArguments(id);
+    outcome.settle(ok, value, id);
   }
 
   // ------------------------------------------------------------------ one task

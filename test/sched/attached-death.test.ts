@@ -1,15 +1,19 @@
 /** Deaths around a process that only submits: of executors in the middle of its tasks, and its own while its tasks are elsewhere. */
 import { expect, test } from "vitest";
 import vheap from "../../generated/vheap/vheap.js";
+import vnames from "../../generated/vnames/vnames.js";
+import vqueue from "../../generated/vqueue/vqueue.js";
 import type { Kernel } from "../../runtime/index.ts";
 import { Heap } from "../../runtime/ipc/heap.ts";
 import type { Scheduler } from "../../runtime/sched/scheduler.ts";
 import { type TaskView, viewTasks } from "../../runtime/sched/viewer.ts";
+import type { LateTaker } from "./fixtures/late-taker.ts";
 import type { Submission } from "./fixtures/submitter.ts";
 import { until, withScheduler } from "./system.ts";
 
 const url = new URL("./fixtures/work.ts", import.meta.url);
 const submitter = new URL("./fixtures/submitter.ts", import.meta.url);
+const taker = new URL("./fixtures/late-taker.ts", import.meta.url);
 type Work = typeof import("./fixtures/work.ts");
 type Outcome = [call: number, code: string | undefined];
 
@@ -88,3 +92,29 @@ test("a process that dies while its tasks run, wait and are ready elsewhere leav
     const work = scheduler.module<Work>(url);
     expect(await work.echo(bytes)).toEqual(bytes);
   }));
+
+test.each([
+  ["told", true],
+  ["died before it could tell", false],
+])(
+  "a result of an executor that ended and %s is taken before the Ipc of its receiver frees what that had sent",
+  (_, told) =>
+    withScheduler(
+      { cpus: 1 },
+      async (_scheduler, kernel) => {
+        const channel = new BroadcastChannel(`taker ${Math.random()}`);
+        try {
+          const heard = new Promise((resolve) => {
+            channel.onmessage = (event) => resolve((event as MessageEvent).data);
+          });
+          const data: LateTaker = { url: url.href, bytes: 10_000, told, channel: channel.name };
+          const { pid } = await kernel.spawn(taker, { data });
+          expect(await heard).toEqual([70_000, 0]);
+          await kernel.kill(pid);
+        } finally {
+          channel.close();
+        }
+      },
+      [vheap, vqueue, vnames],
+    ),
+);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Loan } from "../../runtime/ipc/heap.ts";
+import { Heap, type Loan } from "../../runtime/ipc/heap.ts";
 import { expectCode } from "../expect-code.ts";
 import { heapOf } from "./built-heap.ts";
 import { decode, encode, generationOf, handleOf, tiles, unitOf } from "./small-heap.ts";
@@ -223,6 +223,26 @@ test("what a process had comes back when it ends, however often that is said", a
   accepted.release();
   expect(c.heap.stats()).toMatchObject({ freeBytes: 4096, largestBytes: 4096 });
   expect(tiles([...words])).toBeInstanceOf(Array);
+});
+
+test("before what an ended process sent is freed, each part of the receiver takes what is its own", async () => {
+  const { attach, mapping } = await heapOf(64);
+  const [a, b] = [attach(), attach()];
+  const [forFirst, forSecond] = [a.heap.loan(64).transfer(b.pid), a.heap.loan(64).transfer(b.pid)];
+  a.heap.loan(64).transfer(b.pid);
+  const taken: Loan[] = [];
+  const second = new Heap(b.api);
+  b.heap.beforeDiscard(() => taken.push(second.accept(forFirst, 64)));
+  second.beforeDiscard(() => taken.push(b.heap.accept(forSecond, 64)));
+  const end = second.beforeDiscard(() => expect.unreachable("it has ended"));
+  end();
+  await expectCode("ERR_VDSO_NOT_ENDED", () => b.heap.discardFrom(a.pid));
+  expect(taken).toEqual([]);
+  mapping.drop(a.pid);
+  expect(b.heap.discardFrom(a.pid)).toBe(1);
+  expect(taken.map(({ handle }) => handle)).toEqual([forFirst, forSecond]);
+  for (const loan of taken) loan.release();
+  expect(b.heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
 });
 
 test("what a dead process had sent to another dead one comes back in either order", async () => {
