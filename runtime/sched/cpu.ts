@@ -109,7 +109,7 @@ export class Cpu implements CoroutineHost {
   /** The time told last, and whether that was when a task gave up this CPU just now. */
   #us = 0;
   #justTold = false;
-  /** Exit code of the image's running task, whose function has ended: it exits in the call that picks the next. */
+  /** Exit code of the image's running task, a coroutine of this thread that has ended: it exits in the call that picks the next. */
   #exitCode: number | undefined;
   #outside = 0;
   /** Functions of modules that have begun here, and not ended. */
@@ -639,8 +639,13 @@ export class Cpu implements CoroutineHost {
       coroutine.reenter(() => this.#finish(coroutine, ok, value, waitedMs));
       return;
     }
-    const code = this.#deliver(coroutine, ok, value, waitedMs >= ROOM_WAIT_MS);
-    if (code === undefined) {
+    const { id, task } = coroutine;
+    if (task) {
+      // What it told itself is old.
+      this.#justTold = false;
+      task.settle(ok, value);
+      this.#exitCode = ok ? RETURNED : THREW;
+    } else if (!this.#answer(id, ok, value, waitedMs >= ROOM_WAIT_MS)) {
       const ms = Math.min(waitedMs + 1, ROOM_NAP_MS);
       coroutine.sleep(ms).then(
         () => this.#finish(coroutine, ok, value, waitedMs + ms),
@@ -648,21 +653,11 @@ export class Cpu implements CoroutineHost {
       );
       return;
     }
-    this.#coroutines.delete(coroutine.id);
-    if (!coroutine.task && --this.#guests === 0) for (const resolve of this.#onNoGuests.splice(0)) resolve();
+    this.#coroutines.delete(id);
+    if (!task && --this.#guests === 0) for (const resolve of this.#onNoGuests.splice(0)) resolve();
     coroutine.releaseLoans();
     this.#running = undefined;
-    this.#exitCode = code;
     this.#tellEnd();
-  }
-
-  /** @returns the task's exit code; undefined: there is no room for its result now. `now`: then that is an error */
-  #deliver({ id, task }: Coroutine, ok: boolean, value: unknown, now: boolean): number | undefined {
-    if (!task) return this.#answer(id, ok, value, now);
-    // What it told itself is old.
-    this.#justTold = false;
-    task.settle(ok, value);
-    return ok ? RETURNED : THREW;
   }
 
   // ------------------------------------------------------------------ portable, thread and native tasks
@@ -700,7 +695,6 @@ export class Cpu implements CoroutineHost {
   readonly #now = (): number => this.now;
   readonly #fail = (id: number, error: unknown): void => {
     this.#answer(id, false, error, true);
-    this.api.exit(THREW);
   };
 
   #entryName(entry: number): [url: string, name: string] {
@@ -757,22 +751,27 @@ export class Cpu implements CoroutineHost {
   }
 
   /**
-   * Writes a portable task's result where its spawner reads it when the task has exited. What cannot be sent becomes an error that can.
+   * Writes a portable task's result where its spawner reads it, and ends the task: at once, since somebody waits for that. What cannot be sent becomes
+   * an error that can.
    *
    * @param now - a result for which there is no room now is an error, too
-   * @returns the exit code; undefined: there is no room now
+   * @returns false: there is no room now
    */
-  #answer(id: number, ok: boolean, value: unknown, now: boolean): number | undefined {
-    const { payloads } = this;
+  #answer(id: number, ok: boolean, value: unknown, now: boolean): boolean {
+    const { api, payloads } = this;
     const us = this.tellTime();
     const error = this.#put(id, value, us);
-    if (error === undefined) return ok ? RETURNED : THREW;
-    if (!now && isTemporary(error)) return undefined;
+    if (error === undefined) {
+      api.exit(ok ? RETURNED : THREW);
+      return true;
+    }
+    if (!now && isTemporary(error)) return false;
     const told = ok ? error : value;
     if (this.#put(id, shortened(told, 150, 200), us) && this.#put(id, shortened(told, 50, 0), us)) {
       payloads.putNothing(id, us);
     }
-    return THREW;
+    api.exit(THREW);
+    return true;
   }
 
   /** @returns why the value cannot be sent */
