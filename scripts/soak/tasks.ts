@@ -196,8 +196,9 @@ class Run {
     this.#allow();
     const killing = Promise.all(this.#generations.map((_, place) => this.#killsForEver(place, signal)));
     let progress = -1;
-    let since = performance.now();
-    let shown = since;
+    let stillMs = 0;
+    let looked = performance.now();
+    let shown = looked;
     while (this.#goesOn(signal)) {
       const busy = this.#spawnRoots();
       this.#takeFinished();
@@ -205,8 +206,11 @@ class Run {
       if (Atomics.load(findings, 0) > 0) break;
       const now = performance.now();
       const sum = this.#settled + Atomics.load(counters, ENDED) + this.totals.kills;
-      if (sum !== progress) [progress, since] = [sum, now];
-      else if (now - since > HANG_MS) this.#failures.push(this.#hang());
+      if (sum !== progress) [progress, stillMs] = [sum, 0];
+      // The whole process may have been stopped meanwhile: a look counts for no more than it takes when it was not.
+      else stillMs += Math.min(now - looked, 10 * LOOK_MS);
+      looked = now;
+      if (stillMs > HANG_MS) this.#failures.push(this.#hang());
       if (now - shown > 200) {
         shown = now;
         show(`${counters[ENDED]} of ${this.#total} tasks, ${this.totals.kills} of ${this.#kills} terminations`);
