@@ -271,8 +271,9 @@ export function cpuStats(number: u32): CpuStats {
   stats.pid = it.pid.load();
   stats.live = cpu.isLive(it);
   stats.load = max(it.load.load(), 0);
-  stats.current = it.current.load();
-  stats.switches = it.switches.load();
+  const current = it.current.load();
+  stats.current = <u32>current;
+  stats.switches = <u32>(current >> 32);
   stats.steals = it.steals.load();
   stats.parks = it.parks.load();
   stats.sinceUs = <f64>it.since.load();
@@ -409,12 +410,12 @@ export function dataAddress(id: u32): u32 {
 
 export function dataBytes(id: u32): u32 {
   const index = indexOf(id);
-  return index >= TASKS ? 0 : min(taskAt(index).dataBytes.load(), DATA_BYTES);
+  return index >= TASKS ? 0 : min(<u32>taskAt(index).dataBytes.load(), DATA_BYTES);
 }
 
 export function setDataBytes(id: u32, bytes: u32): void {
   const index = indexOf(id);
-  if (index < TASKS) taskAt(index).dataBytes.store(min(bytes, DATA_BYTES));
+  if (index < TASKS) taskAt(index).dataBytes.store(<u16>min(bytes, DATA_BYTES));
 }
 
 /** Nice value or level; a ready task takes its new place. */
@@ -423,7 +424,7 @@ export function setPriority(id: u32, priority: i32): i32 {
   const word = find(id);
   if (word == 0) return Failure.Stale;
   const index = indexOf(id);
-  taskAt(index).priority.store(priority);
+  taskAt(index).priority.store(<i8>priority);
   const after = find(id);
   if (after != 0 && stateOf(after) == State.Ready && whoOf(after) < CPUS) {
     cpu.setArrival(cpuAt(whoOf(after)), index);
@@ -468,8 +469,10 @@ export function taskStats(id: u32): TaskStats {
   const task = taskAt(indexOf(id));
   stats.cpu = whoOf(word);
   stats.priority = task.priority.load();
+  if (stateOf(word) == State.Running || stateOf(word) == State.Blocking) stats.switches = 1;
+  if (task.figuresOf.load() != id) return stats;
   stats.runTimeUs = <f64>task.runTime.load();
-  stats.switches = task.switches.load();
+  stats.switches += task.switches.load();
   stats.waits = task.waits.load();
   stats.steals = task.steals.load();
   return stats;

@@ -17,6 +17,7 @@ import {
   State,
   SUMMARIES,
   Takes,
+  Task,
   TASKS,
   taskAt,
   Why,
@@ -54,6 +55,8 @@ export let now: u64 = 0;
 let full: bool = false;
 /** Until when the running task has been charged. */
 let chargedUntil: u64 = 0;
+/** Where this process looks first for what it can steal; each begins elsewhere, so that thieves do not meet at the same tasks. */
+let loot: u32 = 0;
 
 /** Bit n: task n has ended, and the host has not heard of it. */
 const finished = new StaticArray<u64>(WORDS);
@@ -63,6 +66,8 @@ let finishedAt: u32 = 0;
 
 export function setPid(value: u32): void {
   pid = value;
+  // In a small table: at its start.
+  loot = (pid * (TASKS / 64)) % TASKS;
 }
 export function setNow(us: f64): void {
   now = <u64>max<f64>(us, 0);
@@ -71,8 +76,18 @@ export function setNow(us: f64): void {
 export function endRunning(): void {
   running = NONE;
   runningId = 0;
-  if (me != NONE) cpuAt(me).current.store(0);
+  if (me != NONE) setCurrent(cpuAt(me), 0, 0);
 }
+
+function setCurrent(cpu: Cpu, id: u32, begun: u64): void {
+  cpu.current.store((((cpu.current.load() >> 32) + begun) << 32) | id);
+}
+
+/** The task that runs on a CPU, 0: none. */
+export function currentOf(cpu: Cpu): u32 {
+  return <u32>cpu.current.load();
+}
+
 /** The word of the running task. 0: none runs, or it was ended from outside; then this CPU is free. */
 export function runningWord(): u64 {
   if (running == NONE) return 0;
@@ -112,7 +127,7 @@ export function choose(affinity: u32, preferred: u32): u32 {
   for (let number: u32 = 0; number < end; number++) {
     const cpu = cpuAt(number);
     if (!isLive(cpu) || !allows(affinity, number, cpu)) continue;
-    const tasks = (max(cpu.load.load(), 0) & 0x7fffff) + (cpu.current.load() == 0 ? 0 : 1);
+    const tasks = (max(cpu.load.load(), 0) & 0x7fffff) + (currentOf(cpu) == 0 ? 0 : 1);
     const takes = cpu.takes.load();
     const reluctance = takes == Takes.Full ? FULL_COST : takes == Takes.Lent ? LENT_COST : 0;
     const cost = reluctance + tasks * 4 + (cpu.asleep.load() == Asleep.Idle ? 0 : 2) + (number == preferred ? 0 : 1);
@@ -179,7 +194,7 @@ export function ring(number: u32): void {
  */
 function ringIdle(index: u32, chosen: u32): void {
   const cpu = cpuAt(chosen);
-  const free = cpu.current.load() == 0;
+  const free = currentOf(cpu) == 0;
   if (free && cpu.load.load() <= 1) return;
   const affinity = free && policy.reorders() ? ANYWHERE : taskAt(index).affinity.load();
   let lent = NONE;
@@ -314,7 +329,7 @@ export function startCpu(general: bool): i32 {
     clear(ASIDE);
     cpu.takes.store(general ? Takes.Any : Takes.Own);
     full = false;
-    cpu.current.store(0);
+    setCurrent(cpu, 0, 0);
     cpu.asleep.store(Asleep.No);
     cpu.resched.store(0);
     cpu.load.store(0);
@@ -395,21 +410,41 @@ function dispatch(cpu: Cpu, index: u32, word: u64, key: u64): void {
   running = index;
   runningId = idOf(index, word);
   chargedUntil = now;
-  cpu.current.store(runningId);
-  cpu.switches.store(cpu.switches.load() + 1);
+  setCurrent(cpu, runningId, 1);
   // A store costs more than a look; the host tells the time less often than tasks are picked.
   if (cpu.since.load() != now) cpu.since.store(now);
-  task.switches.store(task.switches.load() + 1);
   event(TraceEvent.Run, me, runningId);
 }
 
-/** Charges the running task for the time since it was charged last. */
-export function charge(): void {
+/** A task's figures: as long as nothing was counted of it, of one before. */
+export function figures(index: u32, id: u32): Task {
+  const task = taskAt(index);
+  if (task.figuresOf.load() != id) {
+    task.switches.store(0);
+    task.waits.store(0);
+    task.steals.store(0);
+    task.runTime.store(0);
+    task.figuresOf.store(id);
+  }
+  return task;
+}
+
+/** The running task gives up its CPU. */
+export function countSwitch(index: u32, id: u32): void {
+  const switches = figures(index, id).switches;
+  switches.store(switches.load() + 1);
+}
+
+/** Charges the running task for the time since it was charged last. `kept`: somebody may ask for its figures. */
+export function charge(kept: bool = true): void {
   if (running == NONE || now <= chargedUntil) return;
   const task = taskAt(running);
   const elapsed = now - chargedUntil;
   chargedUntil = now;
-  task.runTime.store(task.runTime.load() + elapsed);
+  if (kept) {
+    const runTime = figures(running, runningId).runTime;
+    runTime.store(runTime.load() + elapsed);
+  }
   const next = queue.first();
   policy.charge(task, cpuAt(me), me, elapsed, next == TASKS ? NEVER : queue.keyAt(next));
 }
@@ -439,6 +474,7 @@ export function giveUp(preempted: bool): bool {
     target = choose(task.affinity.load(), me);
     if (target == NONE) target = me;
   }
+  countSwitch(index, runningId);
   const ready = makeReady(index, word, Why.None, target);
   if (ready == 0) return false;
   endRunning();
@@ -482,12 +518,10 @@ function takeFrom(victim: u32): u32 {
   const cpu = cpuAt(me);
   const from = cpuAt(victim);
   const wanted = (<u32>min(max(from.load.load(), 0), <i32>TASKS) + 1) / 2;
-  // From a place that moves, so that thieves do not meet at the same tasks.
-  const start = (shared.cursor.load() + me * 61) % TASKS;
   let taken: u32 = 0;
   for (let step: u32 = 0; step < TASKS && taken < wanted; step++) {
-    let index = start + step;
-    if (index >= TASKS) index -= TASKS;
+    const index = loot;
+    loot = index + 1 == TASKS ? 0 : index + 1;
     const word = wordAt(index).load();
     if (stateOf(word) != State.Ready || whoOf(word) != victim) continue;
     const task = taskAt(index);
@@ -495,8 +529,9 @@ function takeFrom(victim: u32): u32 {
     const mine = makeReady(index, word, whyOf(word), me);
     if (mine == 0) continue;
     taken++;
-    task.steals.add(1);
-    event(TraceEvent.Steal, me, idOf(index, mine));
+    const id = idOf(index, mine);
+    figures(index, id).steals.add(1);
+    event(TraceEvent.Steal, me, id);
     queue.insert(index, policy.keyOf(task, mine, me), task.order.load(), stampOf(mine));
   }
   if (taken != 0) {
@@ -519,7 +554,7 @@ function richest(tried: u32): u32 {
     // Tasks on a CPU that takes none of others are there because they have to.
     if (number == me || !isLive(it) || ((tried >> number) & 1) != 0 || it.takes.load() == Takes.Own) continue;
     const load = it.load.load();
-    if (isLent && load <= 1 && it.current.load() == 0) continue;
+    if (isLent && load <= 1 && currentOf(it) == 0) continue;
     if (load > most) {
       most = load;
       best = number;

@@ -26,7 +26,8 @@
  * Who writes what
  * - `words`: everybody, by single CASes; the transitions are the functions of `word.ts`.
  * - a task's details: its creator until it is Ready; then the CPU on which it is Running. `priority`, `affinity`, `cancelled`: anybody,
- *   they are wishes. `order`: whoever is about to make it Ready; two who race leave one of two valid orders.
+ *   they are wishes. `order`: whoever is about to make it Ready; two who race leave one of two valid orders. Its figures: also the CPU that it is
+ *   Ready on; a thief who steals it from another at that moment may lose one of the other's.
  * - run queues and timers are private to the process whose CPU it is (`run-queue.ts`, `timers.ts`).
  * - `arrivals`, `summary`: anybody sets bits, the CPU's own process takes them.
  * - `idle`: the CPU's own process sets its bit, whoever rings it clears it.
@@ -124,46 +125,54 @@ export enum Failure {
   Range = -7,
 }
 
+/**
+ * What is used of every task comes first, in one cache line. It was mostly another core's before, and costs a spawn more than all its instructions:
+ * so the second line is left alone until the task waits, yields, or is stolen, or the policy needs it.
+ */
 @vvar export class Task {
-  /** Nice value, or level. */
-  @align(64) priority: Atomic<i32>;
+  /** Place among the ready, smaller first. */
+  @align(64) order: Atomic<u64>;
   /** Bit n: may run on CPU n. */
   affinity: Atomic<u32>;
   /** Pid of the process that it belongs to; 0: any process can run it. */
   home: Atomic<u32>;
   /** Pid of the process that will release it; 0: it is released when it exits. */
   owner: Atomic<u32>;
+  /** Its id, once somebody has asked it to end: one who comes too late cancels nobody else. */
+  cancelled: Atomic<u32>;
+  exitCode: Atomic<i32>;
+  /** What to run; means nothing here. */
+  kind: Atomic<u32>;
+  entry: Atomic<u32>;
+  /** Mutexes that it holds. */
+  held: Atomic<u32>;
+  /** Bytes of its {@link TaskData} that are in use. */
+  dataBytes: Atomic<u16>;
+  /** Nice value, or level. */
+  priority: Atomic<i8>;
   /** 1 + number of the CPU that is told when it ends; 0: none is. */
-  tell: Atomic<u32>;
-  /** Place among the ready, smaller first. */
-  order: Atomic<u64>;
-  /** CPU in whose time it is << 58 | virtual run time. */
-  vruntime: Atomic<u64>;
-  /** What it waits for: kind << 32 | id. */
-  waitsFor: Atomic<u64>;
+  tell: Atomic<u8>;
+  /** Who joins it: cell 0 counts those who found no cell, the others hold ids. */
+  @len(JOIN_CELLS + 1) joiners: FixedArray<Atomic<u32>>;
+
+  /** What it waits for: kind << 32 | id. Of use while it waits, as the next two. */
+  @align(64) waitsFor: Atomic<u64>;
   /** In microseconds of the host's clock; 0: none. */
   deadline: Atomic<u64>;
   /** Place among those who wait for the same. */
   ticket: Atomic<u32>;
-  /** Its id, once somebody has asked it to end: one who comes too late cancels nobody else. */
-  cancelled: Atomic<u32>;
-  exitCode: Atomic<i32>;
-  /** Ticks left of its slice. */
+  /** Round-robin: ticks left of its slice. */
   slice: Atomic<u32>;
-  /** What to run; means nothing here. */
-  kind: Atomic<u32>;
-  entry: Atomic<u32>;
-  /** Bytes of its {@link TaskData} that are in use. */
-  dataBytes: Atomic<u32>;
-  /** Mutexes that it holds. */
-  held: Atomic<u32>;
-  /** Who joins it: cell 0 counts those who found no cell, the others hold ids. */
-  @len(JOIN_CELLS + 1) joiners: FixedArray<Atomic<u32>>;
-  /** Microseconds. */
-  runTime: Atomic<u64>;
+  /** CFS: CPU in whose time it is << 58 | virtual run time. */
+  vruntime: Atomic<u64>;
+  /** Of which task the figures below are: until it is this one's id they are 0. */
+  figuresOf: Atomic<u32>;
+  /** Counted when it gives up its CPU. */
   switches: Atomic<u32>;
   waits: Atomic<u32>;
   steals: Atomic<u32>;
+  /** Microseconds. */
+  runTime: Atomic<u64>;
 }
 
 /** A task's arguments, later its result. Apart from the rest, so that who only schedules reads little memory. */
@@ -179,9 +188,8 @@ export enum Failure {
   takes: Atomic<Takes>;
   /** Smallest virtual run time of those that wait here; never goes back. */
   minVruntime: Atomic<u64>;
-  /** Id of the task that runs, 0: none. */
-  current: Atomic<u32>;
-  switches: Atomic<u32>;
+  /** Tasks that it began to run, or went on with << 32 | id of the one that runs, 0: none. */
+  current: Atomic<u64>;
   steals: Atomic<u32>;
   parks: Atomic<u32>;
   /** When it began to run the task, in microseconds. */
@@ -274,7 +282,10 @@ export enum QueueKind {
   traceOn: Atomic<u32>;
   /** When the first timer of those whose CPU is gone is due. */
   orphanDeadline: Atomic<u64>;
-  /** Where to look for the next free slot. */
+  /**
+   * Where to look for the next free slot. One for all processes: so a slot that was just freed is not taken again before the whole table was used, and
+   * who was in the middle of something with the task before is done.
+   */
   @align(64) cursor: Atomic<u32>;
   /** Place of the next that becomes ready. */
   @align(64) nextOrder: Atomic<u64>;

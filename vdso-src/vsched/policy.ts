@@ -37,8 +37,9 @@ export function isPriority(priority: i32): bool {
 
 /** Sets up a task that nobody else can see yet. */
 export function prepare(task: Task): void {
-  if (task.vruntime.load() != (<u64>NEW) << TIME_BITS) task.vruntime.store((<u64>NEW) << TIME_BITS);
-  if (task.slice.load() != shared.sliceTicks.load()) task.slice.store(shared.sliceTicks.load());
+  const policy = shared.policy.load();
+  if (policy == Policy.Cfs) task.vruntime.store((<u64>NEW) << TIME_BITS);
+  else if (policy == Policy.RoundRobin) task.slice.store(shared.sliceTicks.load());
 }
 
 /** A task's virtual run time in the time of a CPU: it stays as far ahead or behind as it was where it last ran. */
@@ -63,7 +64,7 @@ export function keyOf(task: Task, word: u64, cpu: u32): u64 {
     return max(vruntime, least > SLEEPER_BONUS ? least - SLEEPER_BONUS : 0);
   }
   const order = task.order.load();
-  return policy == Policy.Priority ? (<u64>(task.priority.load() & 63) << TIME_BITS) | order : order;
+  return policy == Policy.Priority ? (<u64>(<u32>task.priority.load() & 63) << TIME_BITS) | order : order;
 }
 
 /** A task that had this key begins to run. */
@@ -109,12 +110,12 @@ export function isOver(task: Task, number: u32, waiting: bool, key: u64): bool {
 
 /** The running task gives up its CPU: to the back of its equals, but to the front if it was preempted within its slice. CFS has no places, only times. */
 export function requeue(task: Task, preempted: bool): void {
-  const slice = task.slice.load();
-  if (preempted && slice > 0 && shared.policy.load() != Policy.Cfs) {
+  const policy = shared.policy.load();
+  const sliced = policy == Policy.RoundRobin;
+  if (preempted && policy != Policy.Cfs && (!sliced || task.slice.load() > 0)) {
     task.order.store(--front);
     return;
   }
-  const ticks = shared.sliceTicks.load();
-  if (slice != ticks) task.slice.store(ticks);
+  if (sliced) task.slice.store(shared.sliceTicks.load());
   task.order.store(shared.nextOrder.add(1));
 }

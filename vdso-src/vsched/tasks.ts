@@ -1,5 +1,5 @@
 /** The life of a task: create, start, exit, release, cancel, join. */
-import { announce, charge, choose, DEDICATED, endRunning, me, NONE, NOWHERE, pid, ring, running, runningWord, setArrival } from "./cpu";
+import { announce, charge, choose, countSwitch, DEDICATED, endRunning, me, NONE, NOWHERE, pid, ring, running, runningWord, setArrival } from "./cpu";
 import { cpuAt, CPUS, Failure, shared, State, TASKS, taskAt, Why, wordAt } from "./layout";
 import * as policy from "./policy";
 import { recoverMutexes } from "./sync";
@@ -33,22 +33,16 @@ export function create(kind: u32, entry: u32, priority: i32, affinity: u32, home
     // A hint, and a slow creator may set it back: slots in use are passed over again.
     shared.cursor.store(index + 1);
     const task = taskAt(index);
-    put<i32>(task.priority, priority);
+    put<i8>(task.priority, <i8>priority);
     put<u32>(task.affinity, affinity);
     put<u32>(task.home, home);
     put<u32>(task.owner, detached ? 0 : pid);
-    put<u32>(task.tell, tell);
+    put<u8>(task.tell, <u8>tell);
     put<i32>(task.exitCode, 0);
     put<u32>(task.kind, kind);
     put<u32>(task.entry, entry);
-    put<u32>(task.dataBytes, 0);
+    put<u16>(task.dataBytes, 0);
     put<u32>(task.held, 0);
-    put<u64>(task.waitsFor, 0);
-    put<u64>(task.deadline, 0);
-    put<u64>(task.runTime, 0);
-    put<u32>(task.switches, 0);
-    put<u32>(task.waits, 0);
-    put<u32>(task.steals, 0);
     clearCells(EXIT | index);
     policy.prepare(task);
     return idOf(index, word);
@@ -85,9 +79,13 @@ export function bind(): i32 {
 export function exit(code: i32): i32 {
   const word = runningWord();
   if (stateOf(word) != State.Running) return Failure.State;
-  charge();
   const index = running;
-  put<i32>(taskAt(index).exitCode, code);
+  const task = taskAt(index);
+  // Of a task that is forgotten when it ends nobody can ask for the figures.
+  const isKept = task.owner.load() != 0;
+  charge(isKept);
+  if (isKept) countSwitch(index, idOf(index, word));
+  put<i32>(task.exitCode, code);
   const ended = end(index, word, Why.None);
   endRunning();
   if (ended == 0) return Failure.State;

@@ -13,7 +13,7 @@
  * What a death leaves: before the transition no notification, after it one, perhaps with a stale cell; a waiter whose cell was emptied
  * by one who died is found again because the reaper counts up cell 0 of everything that is waited for.
  */
-import { charge, endRunning, me, NONE, running, runningWord } from "./cpu";
+import { charge, countSwitch, endRunning, me, NONE, running, runningWord } from "./cpu";
 import { Asleep, cpuAt, Failure, JOIN_CELLS, QUEUES, QueueKind, shared, State, TASKS, taskAt, WAIT_CELLS, WaitQueue, Why, wordAt } from "./layout";
 import { addTimer } from "./timers";
 import { event, TraceEvent } from "./trace";
@@ -148,20 +148,24 @@ export function letGoOfCpu(): i32 {
   charge();
   const index = running;
   const task = taskAt(index);
+  let counted = false;
   for (let round: u32 = 0; round < TASKS + 8; round++) {
     const word = runningWord();
     if (stateOf(word) != State.Blocking) return Failure.State;
     if (whyOf(word) != Why.None) {
       if (takeBack(index, word) != 0) return 1;
     } else {
-      const waiting = task.waits.load();
-      task.waits.store(waiting + 1);
+      // Before: after it, it may be another CPU's. Who loses against one that ends the wait at this moment has counted it all the same.
+      if (!counted) {
+        countSwitch(index, idOf(index, word));
+        task.waits.store(task.waits.load() + 1);
+        counted = true;
+      }
       if (letGo(index, word) != 0) {
         event(TraceEvent.Block, me, idOf(index, word));
         endRunning();
         return 0;
       }
-      task.waits.store(waiting);
     }
   }
   return Failure.State;
