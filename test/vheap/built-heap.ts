@@ -17,12 +17,13 @@ export interface BuiltHeap extends Disposable {
   readonly url: string;
 }
 
-/** The shipped sources, with a heap of so many units of 64 bytes. */
-export async function buildHeap(units: number): Promise<BuiltHeap> {
+/** The shipped sources, with a heap of so many units of 64 bytes, taken in turn from `far` units on. */
+export async function buildHeap(units: number, far = 512): Promise<BuiltHeap> {
   const outDir = mkdtempSync(join(tmpdir(), "vheap-test-"));
   const srcDir = join(import.meta.dirname, "..", "..", "vdso-src", "vheap");
   const imageName = `vheap-${units}`;
-  await buildVdso({ srcDir, outDir, imageName, packageName: "wasm-vdso", config: { HEAP_BYTES: units * 64 } });
+  const config = { HEAP_BYTES: units * 64, HEAP_FAR_BYTES: far * 64 };
+  await buildVdso({ srcDir, outDir, imageName, packageName: "wasm-vdso", config });
   const url = pathToFileURL(join(outDir, `${imageName}.js`)).href;
   const module = (await import(url)) as { default: HeapLibrary };
   return { library: module.default, url, [Symbol.dispose]: () => rmSync(outDir, { recursive: true, force: true }) };
@@ -60,14 +61,15 @@ export async function mapHeap({ library }: BuiltHeap): Promise<MappedHeap> {
   };
 }
 
-const built = new Map<number, Promise<BuiltHeap>>();
+const built = new Map<string, Promise<BuiltHeap>>();
 afterAll(async () => {
   for (const heap of built.values()) (await heap)[Symbol.dispose]();
 });
 
 /** A fresh heap; built once for all tests of a file. */
-export async function heapOf(units: number): Promise<MappedHeap> {
-  const library = built.get(units) ?? buildHeap(units);
-  built.set(units, library);
+export async function heapOf(units: number, far?: number): Promise<MappedHeap> {
+  const key = `${units} ${far}`;
+  const library = built.get(key) ?? buildHeap(units, far);
+  built.set(key, library);
   return mapHeap(await library);
 }

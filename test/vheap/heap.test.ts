@@ -95,6 +95,25 @@ test("a buffer goes to another process with its content, and its old handle is v
   expect(a.heap.stats().freeBytes).toBe(1024);
 });
 
+test("what another process has released is lent again soon when it is small, last when it is large", async () => {
+  const parts = 8;
+  const { attach } = await heapOf(512 * parts);
+  const [a, b] = [attach(), attach()];
+  const handOver = (bytes: number): number => {
+    const sent = a.heap.loan(bytes);
+    const { byteOffset } = sent.bytes;
+    b.heap.accept(sent.transfer(b.pid), bytes).release();
+    return byteOffset;
+  };
+  const small = Array.from({ length: 100 }, () => handOver(64));
+  expect(Math.max(...small) - Math.min(...small)).toBeLessThan(1024);
+  // One part has been cut up for the small ones.
+  const offsets = Array.from({ length: 4 * parts }, () => handOver(32768)).slice(parts);
+  for (let from = 0; from + parts <= offsets.length; from++) {
+    expect(new Set(offsets.slice(from, from + parts - 1)).size, offsets.join(" ")).toBe(parts - 1);
+  }
+});
+
 test("the handle that a receiver will get is known before the buffer is sent, also of one that came back", async () => {
   const { attach } = await heapOf(16);
   const [a, b] = [attach(), attach()];

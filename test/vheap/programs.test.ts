@@ -47,9 +47,12 @@ const command: fc.Arbitrary<Command> = fc.oneof(
 /** What {@link HeapError} says of a handle that is not the caller's. */
 const refused = (result: number) => expect([-5, -6, -7, -8]).toContain(result);
 
-test("random programs: every call does what the model says", async () => {
+test.each([
+  ["close by", undefined],
+  ["in turn from 4 units on", 4],
+])("random programs, blocks taken %s: every call does what the model says", async (_, far) => {
   // One heap for all programs, emptied after each, so that each meets what the others left of sizes, generations and hints.
-  const { attach, mapping, words } = await heapOf(UNITS);
+  const { attach, mapping, words } = await heapOf(UNITS, far);
   const parties: Party[] = Array.from({ length: PARTIES }, attach);
   let stamp = 0;
 

@@ -133,6 +133,13 @@ export const scenarios: readonly Scenario[] = [
     reaperDeaths: 1,
   },
   {
+    title: "two processes that take blocks in turn",
+    constants: { units: 4, far: 1 },
+    spec: { threads: { a: cycles(1, 1), b: cycles(2) }, safety: sound, goals },
+    deaths: 1,
+    reaperDeaths: 1,
+  },
+  {
     title: "two processes that put the same crumbs together",
     constants: { units: 4 },
     spec: { setup: crumbs(4), threads: { a: cycles(2), b: cycles(4) }, safety: sound, goals },

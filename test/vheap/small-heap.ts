@@ -15,6 +15,8 @@ export interface Constants {
   readonly units: number;
   readonly hints?: number;
   readonly passes?: number;
+  /** Units from which on blocks are taken from all of the heap in turn. */
+  readonly far?: number;
 }
 
 /** A change of the sources that breaks them. */
@@ -25,8 +27,13 @@ export interface Bug {
 }
 
 /** The shipped sources with other constants, or with a bug. */
-export function heapImage({ units, hints = 2, passes = 3 }: Constants, bug?: Bug): Promise<HeapImage> {
-  const config = { HEAP_BYTES: `${units * 64}`, HEAP_HINTS: `${hints}`, HEAP_PASSES: `${passes}` };
+export function heapImage({ units, hints = 2, passes = 3, far = 512 }: Constants, bug?: Bug): Promise<HeapImage> {
+  const config = {
+    HEAP_BYTES: `${units * 64}`,
+    HEAP_HINTS: `${hints}`,
+    HEAP_PASSES: `${passes}`,
+    HEAP_FAR_BYTES: `${far * 64}`,
+  };
   const key = JSON.stringify([config, bug]);
   let image = built.get(key);
   if (!image) {

@@ -15,7 +15,7 @@ import { bytesOf, HeapStats, look } from "./stats";
 import { arrive, send, sentByMe } from "./transit";
 import { FREE, fits, generationOf, makeWord, nextGeneration, OWNED, orderOf, ownerOf, SENT, sameButOrder, stateOf, wholeOrder } from "./word";
 
-export { HEAP_BYTES, HEAP_HINTS, HEAP_PASSES } from "./layout";
+export { HEAP_BYTES, HEAP_FAR_BYTES, HEAP_HINTS, HEAP_PASSES } from "./layout";
 
 /** Why a call was refused; each is returned in the place of its result. */
 export enum HeapError {

@@ -4,6 +4,10 @@
  * Source: the binary buddy system, K. C. Knowlton, https://doi.org/10.1145/365628.365655, but with lazy and local coalescing: what is released stays
  * whole, and blocks are put together only when a request needs a larger one and only where it needs it.
  *
+ * What a process has released itself it lends first: that is in its caches. What others have released is in theirs, and each line that is written would have
+ * to be fetched from there, which takes longer than from memory. So large blocks (`HEAP_FAR_BYTES`) are taken from all of the heap in turn, until then
+ * nobody has them any more; small ones from close by, so that they do not cut up all of it.
+ *
  * Progress: lock-free. Each step is a bounded walk over words; a claim that fails has lost to another's. Nobody waits for anybody: a request
  * that saw others in the middle of something looks again a bounded number of times.
  *
@@ -16,7 +20,7 @@
  */
 import { makeHandle } from "./handle";
 import { hinted, recall, remember } from "./hints";
-import { HEAP_PASSES, shared, UNITS } from "./layout";
+import { HEAP_FAR_BYTES, HEAP_HINTS, HEAP_PASSES, shared, UNIT_BYTES, UNITS } from "./layout";
 import { BUSY, FREE, fits, generationOf, INNER, makeWord, OWNED, orderOf, ownerOf, PART, stateOf, stride, wholeOrder } from "./word";
 
 /** No block was to be had. */
@@ -27,6 +31,8 @@ export const NOTHING: f64 = 0;
 const WINDOW: u32 = 1024;
 /** After looks in vain, up to so many requests of the same size do without: a heap that fills up has nothing that fits better. */
 const MOST_SKIPS: u32 = 31;
+/** From this order on blocks are taken from all of the heap in turn. */
+const FAR_ORDER: u32 = ctz(HEAP_FAR_BYTES / UNIT_BYTES);
 /** Below it is every order. */
 const ANY_ORDER: u32 = 32;
 /** How often a request searches anew: what it found may be gone before it takes it. */
@@ -63,7 +69,7 @@ export function wordAt(unit: u32): Atomic<u64> {
  * @returns a handle, or {@link NOTHING}
  */
 export function takeHinted(order: u32): f64 {
-  let looked = false;
+  let looked = order >= FAR_ORDER;
   for (let orders = hinted(order); orders != 0; orders = hinted(order)) {
     const found = ctz(orders);
     if (found > order && !looked) {
@@ -160,21 +166,26 @@ function carve(unit: u32, from: u32, order: u32, generation: u64): void {
  * @returns is there one?
  */
 function search(order: u32, below: u32, far: bool): bool {
-  let found = false;
+  const start = home;
+  let found: u32 = 0;
   let seen: u32 = 0;
-  for (let distance: u32 = 0; distance < UNITS && (seen < WINDOW || (far && !found)); seen++) {
-    const unit = (home + distance) & (UNITS - 1);
+  for (let distance: u32 = 0; distance < UNITS && (seen < WINDOW || (far && found == 0)); seen++) {
+    const unit = (start + distance) & (UNITS - 1);
     const word = wordAt(unit).load();
     const size = orderOf(word);
     if (stateOf(word) == FREE && size >= order && size < below && fits(unit, size)) {
       remember(size, unit);
-      // The next search begins where this one had to go.
+      found++;
+      // The next search begins where this one had to go, or behind what it found.
       if (seen >= WINDOW) home = unit;
-      found = true;
+      if (order >= FAR_ORDER) {
+        home = (unit + stride(unit, word)) & (UNITS - 1);
+        if (found == HEAP_HINTS) break;
+      }
     }
     distance += stride(unit, word);
   }
-  return found;
+  return found != 0;
 }
 
 /** Goes over the whole heap once; takes a block as soon as one is there or can be put together. */

@@ -7,6 +7,9 @@ export const HEAP_HINTS: u32 = config.powerOfTwo("HEAP_HINTS", 32, 1, 65536);
 /** How often a request that finds nothing looks again while others are in the middle of something. */
 export const HEAP_PASSES: u32 = config.range("HEAP_PASSES", 8, 2, 1000);
 
+/** From this size on a request takes the block that was used longest ago, as far as is known; see blocks.ts. */
+export const HEAP_FAR_BYTES: u32 = config.powerOfTwo("HEAP_FAR_BYTES", 32768, 64, 1073741824);
+
 /** The smallest block, and what every block is a multiple of. */
 export const UNIT_BYTES: u32 = 64;
 export const UNITS: u32 = HEAP_BYTES / UNIT_BYTES;
