@@ -192,7 +192,7 @@ async function handOver(how: "vipc" | "copy" | "transfer", bytes: number, touch:
     const ends = performance.now() + ms;
     let sent = 0;
     // A multiple of what is acknowledged at once.
-    while (performance.now() < ends || sent % ACKNOWLEDGED_AT_ONCE !== 0) {
+    while (sent % ACKNOWLEDGED_AT_ONCE !== 0 || performance.now() < ends) {
       while (credit === 0) await wanted.promise;
       credit--;
       send(sent++);

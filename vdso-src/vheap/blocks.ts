@@ -175,13 +175,11 @@ function search(order: u32, below: u32, far: bool): bool {
     const size = orderOf(word);
     if (stateOf(word) == FREE && size >= order && size < below && fits(unit, size)) {
       remember(size, unit);
-      found++;
       // The next search begins where this one had to go, or behind what it found.
-      if (seen >= WINDOW) home = unit;
-      if (order >= FAR_ORDER) {
-        home = (unit + stride(unit, word)) & (UNITS - 1);
-        if (found == HEAP_HINTS) break;
-      }
+      if (order >= FAR_ORDER) home = (unit + stride(unit, word)) & (UNITS - 1);
+      else if (seen >= WINDOW) home = unit;
+      // What is found beyond that would take the place of what is remembered.
+      if (++found == HEAP_HINTS) break;
     }
     distance += stride(unit, word);
   }
