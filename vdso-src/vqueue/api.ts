@@ -6,7 +6,7 @@
  */
 import { lengthOf, advance, CLAIMED, EMPTY, FULL, indexOf, isOwned, MAX_RUN, ownedWord, REDO, runOf, SKIP, slotAt, slotOf, slotsBetween, stateOf, ONE_TURN, TAKEN, TURN_MASK, turnOf, wordOf, wordTurn } from "./ring";
 import { ARRAY_LEN, Mailbox, QUEUE_LEN, shared, Slot, SLOT_BYTES, SLOT_WORD_BYTES } from "./layout";
-import { claimAny, claimRun, gotIndex, gotRun, gotWhole, hasItem, hasSpace, headPosition, isTimeToPublish, itemUrgent, lookAround, passOnItem, publishHead, publishTail, slotByItem, slotInAnyLane, tailPosition, takeAgain, takeAny, takeRun } from "./lane";
+import { claimAny, gotIndex, gotRun, hasItem, hasSpace, headPosition, isTimeToPublish, itemUrgent, lookAround, passOnItem, publishHead, publishTail, slotByItem, slotInAnyLane, tailPosition, takeAgain, takeAny } from "./lane";
 import { authorise, authoriseOwner, addOwner, bind, closeMailbox, registerMailbox, removeOwner } from "./mailbox";
 import { Message, peekAt, read, write } from "./copies";
 import * as map from "./map";
@@ -176,22 +176,8 @@ function itemAddress(mailbox: u32, index: u32, urgent: bool): u32 {
 
 /** Claims up to `count` slots in a row, at most 64. @returns how many, from lastIndex() on; or, from 2^31 on, 2^31 + a Status */
 export function claimMany(mailbox: u32, count: u32): u32 {
-  const want = runOfAtMost(count);
-  // No look before: as in claim(). Items that were taken many at a time are mostly released as a run of that length.
-  if (sendsTo == <u64>mailbox && isClearToClaim(sendingBox, mailbox)) {
-    if (claimRun(sendingBox, indexIn(mailbox), sendingPosition, ownedWord(turnOf(sendingPosition, NORMAL), EMPTY, want, 0), want, NORMAL)) return want;
-    lookBeforeClaiming();
-  }
-  const status = claimUpTo(mailbox, want, NORMAL);
-  if (status != Status.Ok) return FAILED | status;
-  if (gotWhole && gotRun == want) sendTo(mailbox);
-  return gotRun;
-}
-
-// @ts-ignore: decorator
-@inline
-function runOfAtMost(count: u32): u32 {
-  return min(min(max(count, 1), MAX_RUN), QUEUE_LEN);
+  const status = claimUpTo(mailbox, min(max(count, 1), MAX_RUN), NORMAL);
+  return status == Status.Ok ? gotRun : FAILED | status;
 }
 
 const FAILED: u32 = 0x80000000;
@@ -386,16 +372,8 @@ function takeAround(mailbox: u32, box: Mailbox, index: u32): Status {
  * @returns how many, from lastIndex() on (lastAddress() for one that came alone); or, from 2^31 on, 2^31 + a Status
  */
 export function takeMany(mailbox: u32, count: u32): u32 {
-  const want = runOfAtMost(count);
-  const isKnown = receivesFrom == <u64>mailbox;
-  takenUrgent = false;
-  // No look before: as in claim().
-  if (!isKnown || !isClearToTake(receivingBox, mailbox) || !takeRun(receivingBox, indexIn(mailbox), receivingPosition, wordOf(turnOf(receivingPosition, NORMAL), FULL), want, NORMAL)) {
-    if (isKnown) lookBeforeTaking();
-    const status = takeUpTo(mailbox, want);
-    if (status != Status.Ok) return FAILED | status;
-    if (!takenUrgent) receiveFrom(mailbox);
-  }
+  const status = takeUpTo(mailbox, min(max(count, 1), MAX_RUN));
+  if (status != Status.Ok) return FAILED | status;
   lastItem = itemAddress(mailbox, gotIndex, takenUrgent);
   return gotRun;
 }

@@ -15,8 +15,6 @@ import { ITEM, SPACE, wakeNext, wakeOne } from "./waiting";
 /** What claimAny() and takeAny() got. */
 export let gotIndex: u32 = 0;
 export let gotRun: u32 = 0;
-/** Was what claimAny() got one run before? */
-export let gotWhole: bool = false;
 
 // @ts-ignore: decorator
 @inline
@@ -112,27 +110,6 @@ function catchUp(position: u64, laps: i64, word: u64, urgent: bool): u64 {
   return laps > 2 ? position + (<u64>(laps - 2) << logOf(urgent)) : advance(position, min(runOf(word), lengthOf(urgent)), urgent);
 }
 
-/** Claims a run, if its first word is this one. Sets gotIndex, gotRun. */
-export function claimRun(mailbox: Mailbox, index: u32, tail: u64, word: u64, run: u32, urgent: bool): bool {
-  // SYNC slot-empty: the takers before have done with the slot; pairs with `slot-empty` in release().
-  if (!slotOf(mailbox, tail, urgent).word.cas(word, ownedWord(turnOf(tail, urgent), CLAIMED, run, me))) return false;
-  gotIndex = indexOf(tail, urgent);
-  gotRun = run;
-  claimedUpTo(mailbox, index, tail, advance(tail, run, urgent), urgent);
-  return true;
-}
-
-/** Takes up to `want` items, if the first word is this one. Sets gotIndex, gotRun. */
-export function takeRun(mailbox: Mailbox, index: u32, head: u64, word: u64, want: u32, urgent: bool): bool {
-  const run = countFrom(mailbox, head, 1, FULL, want, urgent);
-  // SYNC slot-full: the payload is there once the word says so; pairs with `slot-full` in commit().
-  if (!slotOf(mailbox, head, urgent).word.cas(word, ownedWord(turnOf(head, urgent), TAKEN, run, me))) return false;
-  gotIndex = indexOf(head, urgent);
-  gotRun = run;
-  takenUpTo(mailbox, index, head, advance(head, run, urgent), urgent);
-  return true;
-}
-
 /** Claims up to `want` slots in a row. Sets gotIndex, gotRun. */
 export function claimAny(id: u32, mailbox: Mailbox, index: u32, want: u32, urgent: bool): Status {
   let tail = newestTail(mailbox, index, urgent);
@@ -159,9 +136,12 @@ export function claimAny(id: u32, mailbox: Mailbox, index: u32, want: u32, urgen
         }
       }
       if (!isOpen(mailbox, id)) return refusal(mailbox, id);
-      if (!claimRun(mailbox, index, tail, word, run, urgent)) continue;
-      gotWhole = runOf(word) == run;
+      // SYNC slot-empty: the takers before have done with the slot; pairs with `slot-empty` in release().
+      if (!slot.word.cas(word, ownedWord(turnOf(tail, urgent), CLAIMED, run, me))) continue;
       if (drops) mailbox.dropped.add(1);
+      gotIndex = indexOf(tail, urgent);
+      gotRun = run;
+      claimedUpTo(mailbox, index, tail, advance(tail, run, urgent), urgent);
       passOnSpace(mailbox, index);
       return Status.Ok;
     }
@@ -247,8 +227,13 @@ export function takeAny(id: u32, mailbox: Mailbox, index: u32, want: u32, urgent
         setHead(index, urgent, head);
         return Status.Empty;
       }
-      // An item that is to be delivered again comes alone.
-      if (takeRun(mailbox, index, head, word, state == FULL ? min(want, length) : 1, urgent)) return Status.Ok;
+      const run = state == FULL ? countFrom(mailbox, head, 1, FULL, min(want, length), urgent) : 1;
+      // SYNC slot-full: the payload is there once the word says so; pairs with `slot-full` in commit().
+      if (!slot.word.cas(word, ownedWord(turnOf(head, urgent), TAKEN, run, me))) continue;
+      gotIndex = indexOf(head, urgent);
+      gotRun = run;
+      takenUpTo(mailbox, index, head, advance(head, run, urgent), urgent);
+      return Status.Ok;
     }
   }
   setHead(index, urgent, head);
