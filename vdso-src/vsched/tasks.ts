@@ -1,5 +1,5 @@
 /** The life of a task: create, start, exit, release, cancel, join. */
-import { announce, charge, choose, countSwitch, DEDICATED, endRunning, me, NONE, NOWHERE, pid, ring, running, runningWord, setArrival } from "./cpu";
+import { announce, charge, choose, countSwitch, DEDICATED, endRunning, me, NONE, NOWHERE, pid, put, ring, running, runningWord, setArrival } from "./cpu";
 import { cpuAt, CPUS, Failure, shared, State, TASKS, taskAt, Why, wordAt } from "./layout";
 import * as policy from "./policy";
 import { recoverMutexes } from "./sync";
@@ -7,13 +7,6 @@ import { event, TraceEvent } from "./trace";
 import { beginWait, cancelWait, clearCells, EXIT, leadsTo, notifyAll } from "./wait";
 import { wake } from "./wake";
 import { claim, end, find, free, idOf, indexOf, makeReady, stateOf, waits, whyOf } from "./word";
-
-/** Most fields of a slot are what they were for the task before, and looking is cheaper than writing. */
-// @ts-ignore: decorator
-@inline
-function put<T>(field: Atomic<T>, value: T): void {
-  if (field.load() != value) field.store(value);
-}
 
 /** Takes a free slot and fills it. Nobody sees the task until {@link start}. */
 export function create(kind: u32, entry: u32, priority: i32, affinity: u32, home: u32, detached: bool, tell: u32): i32 {
