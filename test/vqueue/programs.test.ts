@@ -30,6 +30,8 @@ interface ModelSlot {
   owner: number;
   /** Slots of the run, at its first; 0 at the others. */
   run: number;
+  /** Slots that were released at once, at the first of them; 0 at the others, 1 at a single one. */
+  empty: number;
   value: number;
 }
 
@@ -43,6 +45,7 @@ class Lane {
       state: "free",
       owner: NOBODY,
       run: 0,
+      empty: 1,
       value: 0,
     }));
   }
@@ -56,26 +59,36 @@ class Lane {
     return state === "free" || state === "skip" || (drops && (state === "full" || state === "again"));
   }
 
-  /** Slots that a claim may get: the fewest, the most. A taker whose id is of no use may have freed what is to be skipped. */
+  /**
+   * Slots that a claim may get: the fewest, the most. A taker whose id is of no use may have freed what is to be skipped. What was released at once is
+   * claimed with the single slots behind it, not with those before.
+   */
   claimable(want: number, drops: boolean): [least: number, most: number] {
     if (!this.canClaim(drops)) return [0, 0];
-    const run = (...states: string[]): number => {
-      let count = 0;
-      while (count < want && states.includes(this.at(this.next + count).state)) count++;
-      return Math.max(count, 1);
+    const run = (isEmpty: (slot: ModelSlot) => boolean): number => {
+      const first = this.at(this.next);
+      if (!isEmpty(first)) return 1;
+      let count = Math.min(first.empty, want);
+      const isNext = (slot: ModelSlot): boolean => isEmpty(slot) && slot.empty === 1;
+      while (count < want && isNext(this.at(this.next + count))) count++;
+      return count;
     };
-    return [run("free"), run("free", "skip")];
+    return [run(({ state }) => state === "free"), run(({ state }) => state === "free" || state === "skip")];
   }
 
   claim(run: number, owner: number): void {
     const { state } = this.at(this.next);
     if (state === "full" || state === "again") this.dropped++;
+    // What is left of slots released at once stays so for whom claims several, falls apart for whom claims one.
+    const { empty } = this.at(this.next);
+    for (let k = run; k < empty; k++) this.at(this.next + k).empty = run === 1 ? 1 : k === run ? empty - run : 0;
     for (let k = 0; k < run; k++) {
       Object.assign(this.at(this.next), {
         position: this.next,
         state: "claimed",
         owner,
         run: k === 0 ? run : 0,
+        empty: 1,
       });
       this.next++;
     }
@@ -114,7 +127,8 @@ class Lane {
   end(first: ModelSlot, state: (k: number) => ModelSlot["state"]): void {
     const { run } = first;
     for (let k = 0; k < run; k++) {
-      Object.assign(this.at(first.position + k), { state: state(k), owner: NOBODY, run: 0 });
+      const ended = { state: state(k), owner: NOBODY, run: 0 };
+      Object.assign(this.at(first.position + k), ended, { empty: ended.state !== "free" ? 1 : k === 0 ? run : 0 });
     }
   }
 }
