@@ -155,7 +155,7 @@ class Run {
     for (let index = 0; index < TASKS; index++) {
       const word = Number(Atomics.load(this.#words, index) & 0xffffffffn);
       const [state, who] = [word & 7, (word >>> 6) & 1023];
-      if (state === State.Free || state === State.Exited || state === State.Spawning) continue;
+      if (state === State.Free || state >= State.Exited || state === State.Spawning) continue;
       const serial = this.#bytes[(this.#api.dataAddress(index) >>> 2) + SERIAL]!;
       if (serial === unborn) begun = true;
       const ran = (state === State.Running || state === State.Blocking) && who === cpu;

@@ -2,11 +2,12 @@
 import { expect, test } from "vitest";
 import { check, exhaustive, pct, preemptions } from "../../runtime/check/index.ts";
 import { scenarios } from "./scenarios.ts";
+import { slotScenarios } from "./slot-scenarios.ts";
 import { smallImage } from "./small-image.ts";
 
 const everything = process.env["VSCHED_ALL_STATES"] === "1";
 
-test.each(scenarios)("$title", { timeout: 600_000 }, async ({ spec, tables, large }) => {
+test.each([...scenarios, ...slotScenarios])("$title", { timeout: 600_000 }, async ({ spec, tables, large }) => {
   const whole = !large || everything;
   const image = await smallImage(tables);
   const strategy = whole

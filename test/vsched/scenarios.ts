@@ -12,8 +12,8 @@ import {
   type ThreadStep,
 } from "../../runtime/check/index.ts";
 
-type Context = ThreadContext<VschedApi>;
-type Steps<T = void> = Generator<ThreadStep, T, unknown>;
+export type Context = ThreadContext<VschedApi>;
+export type Steps<T = void> = Generator<ThreadStep, T, unknown>;
 /** What a task does each time that it is picked. */
 type Role = (t: Context, id: number) => Steps;
 
@@ -27,9 +27,9 @@ export interface Scenario {
 }
 
 /** Ids of the first tasks and queues: generation 1, indices 0 and 1. */
-const FIRST = 1 << 14;
-const SECOND = FIRST + 1;
-const QUEUE = FIRST;
+export const FIRST = 1 << 14;
+export const SECOND = FIRST + 1;
+export const QUEUE = FIRST;
 const OTHER_QUEUE = FIRST + 1;
 
 const [READY, BLOCKING, BLOCKED, EXITED] = [2, 4, 5, 6];
@@ -93,7 +93,7 @@ function cpu(
   };
 }
 
-const thread = (run: (t: Context) => Steps<unknown>): ThreadSpec<VschedApi> => ({
+export const thread = (run: (t: Context) => Steps<unknown>): ThreadSpec<VschedApi> => ({
   *run(t) {
     yield* run(t);
   },
@@ -109,12 +109,12 @@ const since = (state: number, run: (t: Context) => Steps<unknown>): ThreadSpec<V
 });
 
 /** State of a task's word. */
-function states({ vvar }: CheckState): number[] {
+export function states({ vvar }: CheckState): number[] {
   const words = vvar["words"] as readonly bigint[];
   return words.map((word) => Number(word & 7n));
 }
 
-const dead = (state: CheckState, name: string): boolean => state.thread(name).status === "killed";
+export const dead = (state: CheckState, name: string): boolean => state.thread(name).status === "killed";
 
 /** Everything that was spawned has ended, and it was all spawned by those who are alive to spawn. */
 const allEnd = (spawns: Readonly<Record<string, number>>) =>
@@ -158,7 +158,7 @@ const endedOnce = (state: CheckState) => {
   return ended <= 1 || "one wait was ended twice";
 };
 
-const oneDies = { max: 1, reaper: 1 };
+export const oneDies = { max: 1, reaper: 1 };
 
 /** One task, spawned here, that a third one moves there. */
 const movedTask = {

@@ -33,7 +33,7 @@ import * as tasks from "./tasks";
 import * as timers from "./timers";
 import * as wait from "./wait";
 import { wake } from "./wake";
-import { find, idOf, indexOf, stateOf, waits, whoOf, whyOf } from "./word";
+import { find, idOf, indexOf, shownState, stateOf, waits, whoOf, whyOf } from "./word";
 
 export { CPUS, DATA_BYTES, Failure, NAME_BYTES, NAMES, Policy, QUEUES, State, TASKS, TRACE_LEN, Why } from "./layout";
 export { TraceEvent } from "./trace";
@@ -373,7 +373,7 @@ export function joins(id: u32): u32 {
 /** A task's state, or Failure.Stale. */
 export function stateOfTask(id: u32): i32 {
   const word = find(id);
-  return word == 0 ? Failure.Stale : stateOf(word);
+  return word == 0 ? Failure.Stale : shownState(word);
 }
 
 /** What ended the last wait of a task. */
@@ -464,7 +464,7 @@ export function migrate(id: u32, target: u32): i32 {
 export function taskStats(id: u32): TaskStats {
   const stats = new TaskStats();
   const word = find(id);
-  stats.state = word == 0 ? Failure.Stale : stateOf(word);
+  stats.state = word == 0 ? Failure.Stale : shownState(word);
   if (word == 0) return stats;
   const task = taskAt(indexOf(id));
   stats.cpu = whoOf(word);

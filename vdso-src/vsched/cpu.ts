@@ -26,7 +26,7 @@ import {
 } from "./layout";
 import * as queue from "./run-queue";
 import { event, TraceEvent } from "./trace";
-import { find, idOf, indexOf, makeReady, run, stampOf, stateOf, whoOf, whyOf } from "./word";
+import { find, hasEnded, idOf, indexOf, makeReady, run, stampOf, stateOf, whoOf, whyOf } from "./word";
 
 // Affinities that name no CPU, told by a bit that is none's.
 /** Any CPU that takes tasks of others. */
@@ -238,7 +238,7 @@ function takeArrivals(cpu: Cpu): void {
 function arrive(index: u32): void {
   const word = wordAt(index).load();
   const task = taskAt(index);
-  if (stateOf(word) == State.Exited && task.tell.load() == me + 1 && task.owner.load() == pid) {
+  if (hasEnded(word) && task.tell.load() == me + 1 && task.owner.load() == pid) {
     const bits = unchecked(finished[index >> 6]);
     const bit = (<u64>1) << (<u64>index & 63);
     if ((bits & bit) == 0) finishedCount++;

@@ -10,18 +10,21 @@
  *        |  transitions   |             |            |      |        |
  *
  *   who:  in Spawning the pid's index (pid & 1023), in Ready, Running, Blocking, Blocked the CPU (where it was last); 1023: ready on none.
- *   why:  in Blocking, Blocked, Ready, Running what ended the last wait; in Exited what ended the task.
+ *   why:  in Blocking, Blocked, Ready, Running what ended the last wait; in Ending, Exited what ended the task.
  *   An id is `generation << 14 | index`: 30 bits, never 0. A slot's generation comes back after 65 535 uses of that slot, and slots are
  *   taken in turns.
  *
  *              create            start             pickNext
- *        Free --------> Spawning ------> Ready@cpu ---------> Running@cpu --exit--> Exited --release--> Free
- *         ^                |              ^  ^  ^  <--yield------'  |                  ^
- *         '--- owner died -'     migrate, |  |  |                   | prepareWait      | its CPU or its home died
- *                                steal ---'  |  |                   v                  | (from every state but Free)
- *                                      wake  |  '--- woken ---- Blocking
- *                                            |                      | block
+ *        Free --------> Spawning ------> Ready@cpu ---------> Running@cpu --exit--> Ending --buried--> Exited --release--> Free
+ *         ^                |              ^  ^  ^  <--yield------'  |                ^  |                                   ^
+ *         '--- owner died -'     migrate, |  |  |                   | prepareWait    |  '---- buried, released before ------'
+ *                                steal ---'  |  |                   v                |
+ *                                      wake  |  '--- woken ---- Blocking             | its CPU or its home died
+ *                                            |                      | block          | (from every state but Free)
  *                                            '------------------ Blocked
+ *
+ * To whoever looks a task has ended as soon as it is Ending. Who ended it lets go of its mutexes, wakes its joiners and tells who wants to know; its slot is
+ * free only after that, so that none of it is done to the next task there.
  *
  * Who writes what
  * - `words`: everybody, by single CASes; the transitions are the functions of `word.ts`.
@@ -39,7 +42,8 @@
  * - in Spawning: a slot that nobody can see; the reaper frees it.
  * - after the word became Ready and before its bit was set: a task that no CPU has heard of; the reaper sets the bits of all Ready tasks.
  * - in Running, Blocking: the task died with its CPU; the reaper makes it Exited, joiners wake.
- * - after the exit and before the joiners woke: the reaper wakes whoever waits for something that has come true.
+ * - in Ending: the reaper does what follows on the end, once more from the start: of an end by the CPU that died, and of one by a reaper before it.
+ * - after the owner became nobody and before the slot was freed: the reaper frees what is Exited and nobody's.
  * - between the claim and the end of a repair: a repair may be repeated from the start.
  */
 
@@ -90,7 +94,10 @@ export enum State {
   /** Has announced that it will wait, and is still on its CPU. */
   Blocking,
   Blocked,
+  /** Its slot is free once it is released. */
   Exited,
+  /** Has ended, and what follows on that is being done. Who asks for a task's state is told Exited. */
+  Ending,
 }
 
 /** What ended a wait, or a task. */
@@ -283,8 +290,8 @@ export enum QueueKind {
   /** When the first timer of those whose CPU is gone is due. */
   orphanDeadline: Atomic<u64>;
   /**
-   * Where to look for the next free slot. One for all processes: so a slot that was just freed is not taken again before the whole table was used, and
-   * who was in the middle of something with the task before is done.
+   * Where to look for the next free slot. One for all processes, so that slots are used in turn: an id comes back as late as can be, and what ended a
+   * task can be asked for a while after its release.
    */
   @align(64) cursor: Atomic<u32>;
   /** Place of the next that becomes ready. */

@@ -5,10 +5,10 @@
 import { evacuate, isLive, ringAnyway, setArrival } from "./cpu";
 import { cpuAt, CPUS, NAMES, NEVER, QUEUES, QueueKind, shared, State, TASKS, taskAt, Why, wordAt } from "./layout";
 import { closeQueue, mayGoOn, recoverMutexes } from "./sync";
-import { buried, cancel, kill, tell } from "./tasks";
+import { buried, cancel, freeEnded, kill } from "./tasks";
 import { lowerOrphanDeadline } from "./timers";
 import { distrustCells, endWaitFor, EXIT, QUEUE, queueIdOf, targetOf } from "./wait";
-import { end, find, free, idOf, stateOf, waits, whoOf } from "./word";
+import { end, find, free, hasEnded, idOf, stateOf, waits, whoOf, whyOf } from "./word";
 
 const loads = new StaticArray<i32>(CPUS);
 
@@ -36,6 +36,12 @@ function isCpuOf(number: u32, pid: u32): bool {
   return number < CPUS && cpuAt(number).pid.load() == pid;
 }
 
+/** Has nobody else to finish this end: did the dead process begin it as a CPU, or a reaper that died? */
+function isLeft(ending: u64, pid: u32): bool {
+  const why = whyOf(ending);
+  return why == Why.Killed || why == Why.Dropped || isCpuOf(whoOf(ending), pid);
+}
+
 function bury(index: u32, pid: u32): void {
   const word = wordAt(index).load();
   const state = stateOf(word);
@@ -46,25 +52,25 @@ function bury(index: u32, pid: u32): void {
     return;
   }
   const id = idOf(index, word);
-  if (state != State.Exited) {
+  if (!hasEnded(word)) {
     if ((state == State.Running || state == State.Blocking) && isCpuOf(whoOf(word), pid)) kill(index, id, Why.Killed);
     else if (task.home.load() == pid) kill(index, id, Why.Dropped);
     else if (task.owner.load() == pid && task.tell.load() != 0) abandon(index, id);
-  } else if (isCpuOf(whoOf(word), pid)) {
-    // It may have died between the end of the task and what follows on it.
+  } else if (state == State.Ending && isLeft(word, pid)) {
     buried(index, word);
   }
-  if (task.owner.load() != pid) return;
-  task.owner.store(0);
-  const after = find(id);
-  if (after != 0 && stateOf(after) == State.Exited) free(index, after);
+  const owner = task.owner.load();
+  // SYNC release: nobody's first, looked second; pairs with `release` in buried().
+  if (owner == pid) task.owner.store(0);
+  // Of one that was nobody's before: who released it, or looked for that, may have died before it was free.
+  if (owner == pid || owner == 0) freeEnded(id);
 }
 
 /** Who wanted to hear of its end is gone, and what it was given as well: a task that has not begun ends, one that has is asked to. */
 function abandon(index: u32, id: u32): void {
   for (let round: u32 = 0; round < 64; round++) {
     const word = find(id);
-    if (word == 0 || stateOf(word) == State.Exited) return;
+    if (word == 0 || hasEnded(word)) return;
     if (stateOf(word) != State.Ready || taskAt(index).home.load() != 0) break;
     // As long as the word is the same nobody has begun with it.
     const ended = end(index, word, Why.Dropped);
@@ -104,7 +110,6 @@ function repairIndexes(): void {
       unchecked(loads[number]++);
       setArrival(cpuAt(number), index);
     }
-    if (stateOf(word) == State.Exited) tell(index);
     if (!waits(word)) continue;
     const deadline = taskAt(index).deadline.load();
     if (deadline != 0) least = min(least, deadline);
@@ -119,7 +124,7 @@ function revalidate(index: u32, id: u32, target: u64): void {
   const waitedFor = <u32>target;
   if ((target & EXIT) != 0) {
     const word = find(waitedFor);
-    if (word == 0 || stateOf(word) == State.Exited) endWaitFor(index, id, target, Why.Notified);
+    if (word == 0 || hasEnded(word)) endWaitFor(index, id, target, Why.Notified);
     else distrustCells(target);
   } else if ((target & QUEUE) != 0) {
     if (mayGoOn(waitedFor)) endWaitFor(index, id, target, Why.Notified);

@@ -8,9 +8,9 @@
  * The queue's `owner` claims it (0 -> pid), its `word` publishes it; so a creator who dies in between leaves a claim with its name.
  */
 import { NONE, runningId as lastId, runningWord } from "./cpu";
-import { Failure, QueueKind, QUEUES, shared, State, taskAt, WaitQueue, Why } from "./layout";
+import { Failure, QueueKind, QUEUES, shared, taskAt, WaitQueue, Why } from "./layout";
 import { beginWait, cancelWait, clearCells, notifyAll, notifyOne, QUEUE, queueIdOf, queueIndex } from "./wait";
-import { find, indexOf, stateOf } from "./word";
+import { find, hasEnded, indexOf } from "./word";
 
 export const WAIT: i32 = 2;
 /** The owner before died while it held the mutex. */
@@ -80,7 +80,7 @@ function settled(outcome: i32): i32 {
 
 function isAlive(id: u32): bool {
   const word = find(id);
-  return word != 0 && stateOf(word) != State.Exited;
+  return word != 0 && !hasEnded(word);
 }
 
 /** The running task; 0: none runs. */

@@ -6,7 +6,7 @@ import { recoverMutexes } from "./sync";
 import { event, TraceEvent } from "./trace";
 import { beginWait, cancelWait, clearCells, EXIT, leadsTo, notifyAll } from "./wait";
 import { wake } from "./wake";
-import { claim, end, find, free, idOf, indexOf, makeReady, stateOf, waits, whyOf } from "./word";
+import { claim, end, find, free, hasEnded, idOf, indexOf, keep, makeReady, stateOf, waits, whyOf } from "./word";
 
 /** Takes a free slot and fills it. Nobody sees the task until {@link start}. */
 export function create(kind: u32, entry: u32, priority: i32, affinity: u32, home: u32, detached: bool, tell: u32): i32 {
@@ -86,28 +86,33 @@ export function exit(code: i32): i32 {
   return 0;
 }
 
-/** What follows on an end. May be repeated. */
-export function buried(index: u32, ended: u64): void {
-  const id = idOf(index, ended);
+/** What follows on an end. Until it is done, the slot stays this task's. May be repeated. */
+export function buried(index: u32, ending: u64): void {
+  const id = idOf(index, ending);
   const task = taskAt(index);
   event(TraceEvent.Exit, me, id);
   if (task.held.load() != 0) recoverMutexes(id);
   // SYNC exit: ended first, notified second; pairs with `exit` in join().
   notifyAll(EXIT | id);
   tell(index);
-  // SYNC release: ended first, looked second; pairs with `release` in release().
-  if (task.owner.load() == 0) free(index, ended);
+  let done = ending;
+  if (task.owner.load() != 0) {
+    done = keep(index, ending);
+    // SYNC release: Exited first, looked second; pairs with `release` in release() and bury().
+    if (done == 0 || task.owner.load() != 0) return;
+  }
+  free(index, done);
 }
 
 /** Tells the CPU that wants to know of a task's end. */
-export function tell(index: u32): void {
+function tell(index: u32): void {
   const wants = taskAt(index).tell.load();
   if (wants == 0 || wants > CPUS) return;
   setArrival(cpuAt(wants - 1), index);
   ring(wants - 1);
 }
 
-/** Nobody wants the task's result any more: its slot is free once it has ended. */
+/** Nobody wants the task's result any more: its slot is free once it has ended, and all that follows on that is done. */
 export function release(id: u32): i32 {
   const word = find(id);
   if (word == 0) return Failure.Stale;
@@ -118,9 +123,14 @@ export function release(id: u32): i32 {
   }
   // SYNC release: nobody's first, looked second; pairs with `release` in buried().
   taskAt(index).owner.store(0);
-  const after = find(id);
-  if (after != 0 && stateOf(after) == State.Exited) free(index, after);
+  freeEnded(id);
   return 0;
+}
+
+/** Frees the slot of a task that is nobody's, if it has ended. While it is Ending that is left to who ended it. */
+export function freeEnded(id: u32): void {
+  const word = find(id);
+  if (word != 0 && stateOf(word) == State.Exited) free(indexOf(id), word);
 }
 
 /** Asks a task to end; if it waits, its wait ends. @returns 1 it waited, 0 it did not */
@@ -147,7 +157,7 @@ export function cancel(id: u32): i32 {
 export function join(id: u32, deadline: u64): i32 {
   const word = find(id);
   if (word == 0) return Failure.Stale;
-  if (stateOf(word) == State.Exited) return 1;
+  if (hasEnded(word)) return 1;
   if (running == NONE) return Failure.State;
   const mine = idOf(running, wordAt(running).load());
   if (mine == id) return Failure.Circle;
@@ -155,7 +165,7 @@ export function join(id: u32, deadline: u64): i32 {
   if (begun != 0) return begun;
   // SYNC exit: announced first, looked second; pairs with `exit` in buried().
   const after = find(id);
-  const over = after == 0 || stateOf(after) == State.Exited;
+  const over = after == 0 || hasEnded(after);
   // Looked for after the announcement: of several who close a circle together, the last one sees it whole.
   if (!over && !leadsTo(id, mine)) return 2;
   cancelWait();
@@ -168,15 +178,14 @@ export function whyEnded(id: u32): u32 {
   if (index >= TASKS) return NONE;
   const word = wordAt(index).load();
   if (id == 0 || idOf(index, word) != id) return NONE;
-  const state = stateOf(word);
-  return state == State.Exited || state == State.Free ? <u32>whyOf(word) : NONE;
+  return hasEnded(word) || stateOf(word) == State.Free ? <u32>whyOf(word) : NONE;
 }
 
-/** Ends a task from outside. @returns did it end by this? */
+/** Ends a task from outside, for the reaper: only it may end a task with these reasons. @returns did it end by this? */
 export function kill(index: u32, id: u32, why: Why): bool {
   for (let round: u32 = 0; round < 64; round++) {
     const word = find(id);
-    if (word == 0 || stateOf(word) == State.Exited) return false;
+    if (word == 0 || hasEnded(word)) return false;
     const ended = end(index, word, why);
     if (ended == 0) continue;
     buried(index, ended);

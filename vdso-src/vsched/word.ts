@@ -34,6 +34,18 @@ export function find(id: u32): u64 {
   return idOf(index, word) == id && stateOf(word) != State.Free ? word : 0;
 }
 
+/** Exited, or Ending. */
+// @ts-ignore: decorator
+@inline
+export function hasEnded(word: u64): bool {
+  return stateOf(word) >= State.Exited;
+}
+
+/** As those see it who do not end tasks. */
+export function shownState(word: u64): State {
+  return hasEnded(word) ? State.Exited : stateOf(word);
+}
+
 /** Is this task waiting, or about to, and has nothing ended the wait yet? */
 export function waits(word: u64): bool {
   const state = stateOf(word);
@@ -57,7 +69,7 @@ export function claim(index: u32, word: u64, pid: u32): u64 {
   return wordAt(index).cas(word, next) ? next : 0;
 }
 
-/** Spawning, Exited -> Free. Generation and reason stay until the slot is taken again, for joiners who come late. */
+/** Spawning, Ending, Exited -> Free. Generation and reason stay until the slot is taken again, for joiners who come late. */
 export function free(index: u32, word: u64): bool {
   return move(index, word, State.Free, whyOf(word), 0) != 0;
 }
@@ -97,7 +109,12 @@ export function restamp(index: u32, word: u64): u64 {
   return move(index, word, stateOf(word), whyOf(word), whoOf(word));
 }
 
-/** Any state but Free -> Exited. */
+/** Any state but Free, Ending, Exited -> Ending. Who did it goes on with `buried()`. */
 export function end(index: u32, word: u64, why: Why): u64 {
-  return move(index, word, State.Exited, why, whoOf(word));
+  return move(index, word, State.Ending, why, whoOf(word));
+}
+
+/** Ending -> Exited: what follows on the end has been done. */
+export function keep(index: u32, word: u64): u64 {
+  return move(index, word, State.Exited, whyOf(word), whoOf(word));
 }
