@@ -64,9 +64,6 @@ export interface Outcome {
   readonly native?: boolean;
 }
 
-/** Of a task whose result was taken before it was told of. */
-const TAKEN: Outcome = { settle: () => undefined };
-
 /** Those that a CPU runs by. */
 const inUse = new WeakSet<VschedApi>();
 
@@ -543,7 +540,7 @@ export class Cpu implements CoroutineHost {
       const outcome = this.#handles.get(id);
       if (outcome === undefined) continue;
       this.#handles.delete(id);
-      if (outcome !== TAKEN) this.#settle(id, outcome);
+      this.#settle(id, outcome);
       api.release(id);
     }
     this.#tellEnd();
@@ -551,17 +548,18 @@ export class Cpu implements CoroutineHost {
 
   /**
    * The heap is about to free what a process that has ended had sent: takes what is of results. Also of tasks that this thread has not been told of,
-   * since it may have died before that; they are released when somebody has told, because only then everybody who joins them has been notified.
+   * since it may have died before that.
    */
   #takeSent(): void {
     this.takeFinished();
     for (const id of this.#handles.ids()) {
       const outcome = this.#handles.get(id);
-      if (!outcome || outcome === TAKEN || this.api.stateOfTask(id) !== State.Exited) continue;
+      if (!outcome || this.api.stateOfTask(id) !== State.Exited) continue;
       this.#handles.delete(id);
-      this.#handles.set(id, TAKEN);
       this.#settle(id, outcome);
+      this.api.release(id);
     }
+    this.#tellEnd();
   }
 
   /** Of a task that has ended. */
