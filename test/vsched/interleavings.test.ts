@@ -1,4 +1,4 @@
-/** `VSCHED_ALL_STATES=1` also tries every interleaving of the large systems, which have 6 to 22 million states: some ten minutes. Otherwise those are tried in part. */
+/** `VSCHED_ALL_STATES=1` also tries every interleaving of the large systems, which have 3 to 22 million states: some ten minutes. Otherwise those are tried in part. */
 import { expect, test } from "vitest";
 import { check, exhaustive, pct, preemptions } from "../../runtime/check/index.ts";
 import { scenarios } from "./scenarios.ts";
