@@ -53,9 +53,11 @@ const Tag = {
   RegExp: 19,
   Hole: 20,
   Token: 21,
+  /** Of an object's members. */
+  End: 22,
 } as const;
 
-const SHORT_TEXT = 48;
+const SHORT_TEXT = 127;
 const MAX_DEPTH = 1000;
 const FIRST_BYTES = 4096;
 /** What engines take. */
@@ -91,6 +93,7 @@ const ERRORS: ReadonlyMap<string, ErrorConstructor> = new Map(
 /** Objects that hold something that no copy could. */
 const UNCLONABLE = [Promise, WeakMap, WeakSet, WeakRef, SharedArrayBuffer];
 
+const { hasOwnProperty: hasOwn } = Object.prototype;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -297,20 +300,20 @@ class Writer {
     }
   }
 
+  /** By `for in`, where the engine finds keys and values without a look-up each. */
   #record(record: object): void {
-    const keys = Object.keys(record);
     this.#byte(Tag.Object);
-    this.#count(keys.length);
-    let at = 0;
+    let key = "";
     try {
-      for (; at < keys.length; at++) {
-        const key = keys[at]!;
+      for (key in record) {
+        if (!hasOwn.call(record, key)) continue;
         this.#text(key);
         this.#value((record as Record<string, unknown>)[key]);
       }
     } catch (error) {
-      throw within(error, keys[at]!);
+      throw within(error, key);
     }
+    this.#byte(Tag.End);
   }
 
   #member(key: string | number, value: unknown): void {
@@ -376,6 +379,26 @@ class Writer {
   }
 }
 
+/** Eight characters at once: each call, and each string on the way, costs more than a character. */
+function asciiText(bytes: Uint8Array, start: number, end: number): string {
+  let text = "";
+  let at = start;
+  for (; at + 8 <= end; at += 8) {
+    text += String.fromCharCode(
+      bytes[at]!,
+      bytes[at + 1]!,
+      bytes[at + 2]!,
+      bytes[at + 3]!,
+      bytes[at + 4]!,
+      bytes[at + 5]!,
+      bytes[at + 6]!,
+      bytes[at + 7]!,
+    );
+  }
+  for (; at < end; at++) text += String.fromCharCode(bytes[at]!);
+  return text;
+}
+
 class Reader {
   readonly #bytes: Uint8Array;
   #view: DataView | undefined;
@@ -434,6 +457,12 @@ class Reader {
     return start;
   }
 
+  #isEnd(): boolean {
+    if (this.#bytes[this.#at] !== Tag.End) return false;
+    this.#at++;
+    return true;
+  }
+
   /** Keys come again: a string that the engine knows as a key already is half the time that setting it takes. */
   #key(): string {
     if (this.#bytes[this.#at] !== Tag.Ascii) return this.#text();
@@ -462,9 +491,7 @@ class Reader {
     if (tag === Tag.Ascii) {
       const length = this.#byte();
       const start = this.#skip(length);
-      let text = "";
-      for (let at = start; at < start + length; at++) text += String.fromCharCode(this.#bytes[at]!);
-      return text;
+      return asciiText(this.#bytes, start, start + length);
     }
     if (tag === Tag.Utf8) {
       const length = this.#words().getUint32(this.#skip(4), true);
@@ -545,7 +572,11 @@ class Reader {
       case Tag.Object: {
         const record: Record<string, unknown> = {};
         this.#seen.push(record);
-        for (let count = this.#count(); count > 0; count--) setOwn(record, this.#key(), this.#value());
+        while (!this.#isEnd()) {
+          const key = this.#key();
+          if (key === "__proto__") setOwn(record, key, this.#value());
+          else record[key] = this.#value();
+        }
         return record;
       }
       case Tag.Array: {

@@ -43,12 +43,14 @@ type Token = readonly ["port", EntityId];
  */
 const BATCH_BYTES = 8192;
 const LENGTH_BYTES = 4;
+const NO_PORTS: (IpcPort | MessagePort)[] = [];
 
 /** One end of a connection between two processes. */
 export class IpcPort {
   readonly #ipc: Ipc;
   readonly #entity: Entity;
-  readonly #listeners = new Map<string, Set<Listener>>();
+  /** Lists that are never changed, only replaced: who listens or stops during an event does not disturb it. */
+  readonly #listeners = new Map<string, readonly Listener[]>();
   /** Requests of this side. */
   readonly #asked = new Set<unknown>();
   /** Posted, and not sent: until this run of microtasks is over and the other side is there. */
@@ -66,6 +68,10 @@ export class IpcPort {
   /** Are ports in messages to be real ones? */
   #bridged = false;
   #onmessage: ((event: PortMessage) => void) | null = null;
+  /** Ports in the part that is being read. */
+  #ports: (IpcPort | MessagePort)[] = NO_PORTS;
+  readonly #replace = (part: object): Token | undefined => this.#standIn(part);
+  readonly #revive = (token: unknown): IpcPort | MessagePort => this.#open(token as Token);
 
   private constructor(ipc: Ipc) {
     this.#ipc = ipc;
@@ -145,31 +151,41 @@ export class IpcPort {
   }
 
   #deliverPart(bytes: Uint8Array): void {
-    const ports: (IpcPort | MessagePort)[] = [];
-    const data = this.#ipc.codec.decode(bytes, (token) => {
-      const [kind, id] = token as Token;
-      if (kind !== "port") throw new VdsoError("ERR_VDSO_GARBAGE", `expected a stand-in for a port, found ${kind}`);
-      let port: IpcPort | MessagePort = IpcPort.connect(this.#ipc, id);
-      if (this.#bridged) {
-        const { port1, port2 } = new MessageChannel();
-        bridge(port1, port);
-        port = port2;
-      }
-      ports.push(port);
-      return port;
-    });
+    this.#ports = NO_PORTS;
+    const data = this.#ipc.codec.decode(bytes, this.#revive);
+    const event = { data, ports: this.#ports };
     if (this.#asked.delete((data as { readonly id?: unknown } | null | undefined)?.id)) this.#relax();
-    const event = { data, ports };
     if (this.#unread) this.#unread.push(event);
     else this.#emit("message", event);
   }
 
-  #emit(type: string, event: PortMessage): void {
-    for (const listener of [...(this.#listeners.get(type) ?? [])]) {
-      const run = typeof listener === "function" ? listener : listener.handleEvent.bind(listener);
-      report(() => (run as (event: PortMessage) => void)(event));
+  #open([kind, id]: Token): IpcPort | MessagePort {
+    if (kind !== "port") throw new VdsoError("ERR_VDSO_GARBAGE", `expected a stand-in for a port, found ${kind}`);
+    let port: IpcPort | MessagePort = IpcPort.connect(this.#ipc, id);
+    if (this.#bridged) {
+      const { port1, port2 } = new MessageChannel();
+      bridge(port1, port);
+      port = port2;
     }
-    if (type === "message") report(() => this.#onmessage?.(event));
+    this.#ports = [...this.#ports, port];
+    return port;
+  }
+
+  #emit(type: string, event: PortMessage): void {
+    for (const listener of this.#listeners.get(type) ?? []) {
+      try {
+        if (typeof listener === "function") (listener as (event: PortMessage) => void)(event);
+        else (listener as { handleEvent(event: PortMessage): void }).handleEvent(event);
+      } catch (error) {
+        report(error);
+      }
+    }
+    if (type !== "message") return;
+    try {
+      this.#onmessage?.(event);
+    } catch (error) {
+      report(error);
+    }
   }
 
   /**
@@ -184,7 +200,7 @@ export class IpcPort {
       return;
     }
     // Encoded now: what cannot be sent is the caller's error.
-    this.#post(this.#ipc.codec.encode(message, (part) => this.#standIn(part)));
+    this.#post(this.#ipc.codec.encode(message, this.#replace));
     const list = "transfer" in transfer ? (transfer.transfer ?? []) : (transfer as readonly unknown[]);
     for (const item of list) if (item instanceof ArrayBuffer && !item.detached) item.transfer();
     const id = requestId(message);
@@ -296,12 +312,16 @@ export class IpcPort {
   }
 
   addEventListener(type: string, listener: Listener): void {
-    const listeners = this.#listeners.get(type) ?? new Set();
-    this.#listeners.set(type, listeners.add(listener));
+    const listeners = this.#listeners.get(type) ?? [];
+    if (!listeners.includes(listener)) this.#listeners.set(type, [...listeners, listener]);
   }
 
   removeEventListener(type: string, listener: Listener): void {
-    this.#listeners.get(type)?.delete(listener);
+    const listeners = this.#listeners.get(type) ?? [];
+    this.#listeners.set(
+      type,
+      listeners.filter((each) => each !== listener),
+    );
   }
 
   get onmessage(): ((event: PortMessage) => void) | null {
@@ -330,14 +350,10 @@ function gone(): VdsoError {
 }
 
 /** A listener that throws keeps nothing from the others: as with an EventTarget, it is nobody's but the process's. */
-function report(run: () => void): void {
-  try {
-    run();
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
-  }
+function report(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
 }
 
 function writePart(bytes: Uint8Array, at: number, part: Uint8Array): void {
