@@ -574,7 +574,8 @@ class Reader {
         this.#seen.push(record);
         while (!this.#isEnd()) {
           const key = this.#key();
-          if (key === "__proto__") setOwn(record, key, this.#value());
+          // A key like others.
+          if (key === "__proto__") setOwn(record, key, this.#value(), true);
           else record[key] = this.#value();
         }
         return record;
@@ -642,22 +643,18 @@ class Reader {
     const error = this.#keep(
       name === "VdsoError" ? new VdsoError("ERR_VDSO_REMOTE", message) : new (ERRORS.get(name) ?? Error)(message),
     );
-    if (error.name !== name) setOwn(error, "name", name);
-    setOwn(error, "stack", stack);
+    if (error.name !== name) setOwn(error, "name", name, false);
+    setOwn(error, "stack", stack, false);
     for (let count = this.#count(); count > 0; count--) {
       const key = this.#text();
-      setOwn(error, key, this.#value());
+      setOwn(error, key, this.#value(), key === "code");
     }
     return error;
   }
 }
 
-/** A key may be `__proto__`: it is a key like others. */
-function setOwn(target: object, key: string, value: unknown): void {
-  if (key === "__proto__" || target instanceof Error) {
-    const enumerable = !(target instanceof Error) || key === "code";
-    Object.defineProperty(target, key, { value, writable: true, enumerable, configurable: true });
-  } else (target as Record<string, unknown>)[key] = value;
+function setOwn(target: object, key: string, value: unknown, enumerable: boolean): void {
+  Object.defineProperty(target, key, { value, writable: true, enumerable, configurable: true });
 }
 
 const idle: Writer[] = [];

@@ -43,7 +43,8 @@ type Token = readonly ["port", EntityId];
  */
 const BATCH_BYTES = 8192;
 const LENGTH_BYTES = 4;
-const NO_PORTS: (IpcPort | MessagePort)[] = [];
+/** Of most messages. */
+const NO_PORTS: readonly (IpcPort | MessagePort)[] = Object.freeze([]);
 
 /** One end of a connection between two processes. */
 export class IpcPort {
@@ -69,7 +70,7 @@ export class IpcPort {
   #bridged = false;
   #onmessage: ((event: PortMessage) => void) | null = null;
   /** Ports in the part that is being read. */
-  #ports: (IpcPort | MessagePort)[] = NO_PORTS;
+  #ports = NO_PORTS;
   readonly #replace = (part: object): Token | undefined => this.#standIn(part);
   readonly #revive = (token: unknown): IpcPort | MessagePort => this.#open(token as Token);
 
@@ -172,20 +173,8 @@ export class IpcPort {
   }
 
   #emit(type: string, event: PortMessage): void {
-    for (const listener of this.#listeners.get(type) ?? []) {
-      try {
-        if (typeof listener === "function") (listener as (event: PortMessage) => void)(event);
-        else (listener as { handleEvent(event: PortMessage): void }).handleEvent(event);
-      } catch (error) {
-        report(error);
-      }
-    }
-    if (type !== "message") return;
-    try {
-      this.#onmessage?.(event);
-    } catch (error) {
-      report(error);
-    }
+    for (const listener of this.#listeners.get(type) ?? []) tell(listener, event);
+    if (type === "message" && this.#onmessage) tell(this.#onmessage, event, this);
   }
 
   /**
@@ -350,10 +339,15 @@ function gone(): VdsoError {
 }
 
 /** A listener that throws keeps nothing from the others: as with an EventTarget, it is nobody's but the process's. */
-function report(error: unknown): void {
-  queueMicrotask(() => {
-    throw error;
-  });
+function tell(listener: Listener, event: PortMessage, self?: IpcPort): void {
+  try {
+    if (typeof listener === "function") (listener as (event: PortMessage) => void).call(self, event);
+    else (listener as { handleEvent(event: PortMessage): void }).handleEvent(event);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
 }
 
 function writePart(bytes: Uint8Array, at: number, part: Uint8Array): void {

@@ -55,6 +55,7 @@ test("numbers, identity, cycles, errors, patterns and buffers come back", () => 
   expect(copy(/a+/giu)).toEqual(/a+/giu);
   expect(copy(new DataView(new ArrayBuffer(3)))).toEqual(new DataView(new ArrayBuffer(3)));
   expect(Object.keys(copy(JSON.parse('{"__proto__": {"x": 1}}')) as object)).toEqual(["__proto__"]);
+  expect(copy(Object.assign(Object.create({ inherited: 1 }) as object, { own: 2 }))).toEqual({ own: 2 });
 });
 
 test("what cannot be sent is named by its path", async () => {
