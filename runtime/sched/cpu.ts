@@ -538,10 +538,7 @@ export class Cpu implements CoroutineHost {
     const { api } = this;
     for (let id = api.takeFinished(); id !== 0; id = api.takeFinished()) {
       const outcome = this.#handles.get(id);
-      if (outcome === undefined) continue;
-      this.#handles.delete(id);
-      this.#settle(id, outcome);
-      api.release(id);
+      if (outcome !== undefined) this.#settle(id, outcome);
     }
     this.#tellEnd();
   }
@@ -554,17 +551,15 @@ export class Cpu implements CoroutineHost {
     this.takeFinished();
     for (const id of this.#handles.ids()) {
       const outcome = this.#handles.get(id);
-      if (!outcome || this.api.stateOfTask(id) !== State.Exited) continue;
-      this.#handles.delete(id);
-      this.#settle(id, outcome);
-      this.api.release(id);
+      if (outcome && this.api.stateOfTask(id) === State.Exited) this.#settle(id, outcome);
     }
     this.#tellEnd();
   }
 
-  /** Of a task that has ended. */
+  /** Settles the handle of a task that has ended, and releases it. */
   #settle(id: number, outcome: Outcome): void {
     const { api, payloads } = this;
+    this.#handles.delete(id);
     const why = api.whyEnded(id);
     let ok = false;
     let value: unknown;
@@ -583,6 +578,7 @@ export class Cpu implements CoroutineHost {
     }
     payloads.freeArguments(id);
     outcome.settle(ok, value, id);
+    api.release(id);
   }
 
   // ------------------------------------------------------------------ one task
