@@ -77,10 +77,9 @@ class Lane {
   }
 
   claim(run: number, owner: number): void {
-    const { state } = this.at(this.next);
+    const { state, empty } = this.at(this.next);
     if (state === "full" || state === "again") this.dropped++;
     // What is left of slots released at once stays so for whom claims several, falls apart for whom claims one.
-    const { empty } = this.at(this.next);
     for (let k = run; k < empty; k++) this.at(this.next + k).empty = run === 1 ? 1 : k === run ? empty - run : 0;
     for (let k = 0; k < run; k++) {
       Object.assign(this.at(this.next), {

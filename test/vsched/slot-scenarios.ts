@@ -7,6 +7,8 @@ import { type CheckState, goal, type ThreadSpec } from "../../runtime/check/inde
 import { type Context, dead, FIRST, oneDies, QUEUE, type Scenario, type Steps, states, thread } from "./scenarios.ts";
 
 const [READY, EXITED] = [2, 6];
+/** Of what a thread does. */
+type Part = (t: Context) => Steps<unknown>;
 const ANYWHERE = 0xffffffff;
 /** The affinity of what the first CPU alone runs. */
 const OWNER = 0b01;
@@ -44,8 +46,10 @@ function* takesItsSlot(t: Context, affinity = ANYWHERE): Steps<number> {
   return yield* takesSlot(t, affinity);
 }
 
+function* nothing(): Steps {}
+
 /** A task of this thread alone waits for something that has not happened yet. */
-function* waits(t: Context, wait: (t: Context) => Steps<unknown>): Steps {
+function* waits(t: Context, wait: Part): Steps {
   yield* t.call("pickNext");
   yield* wait(t);
   yield* t.call("block");
@@ -56,18 +60,33 @@ function goesOn(t: Context): Steps<number> {
   return t.until("pickNext", [], (picked) => picked !== 0);
 }
 
-/** A task joins another, whose slot is taken as soon as it has ended. */
-const joinsTheOld = thread(function* (t) {
-  yield* t.call("startCpu", false);
-  yield* t.call("create", 1, 0);
-  yield* t.call("spawn", 1, 0, 0, OWNER, true, true);
-  yield* waits(t, (t) => t.call("join", FIRST));
-  yield* t.call("start", FIRST);
-  const next = yield* takesItsSlot(t);
-  yield* t.call("release", next);
-  yield* goesOn(t);
-  yield* t.call("exit", 0);
-});
+/** A task waits for another, whose slot is taken as soon as it has ended. */
+const waitsForTheOld = (wait: Part, before: Part = nothing, after: Part = nothing): ThreadSpec<VschedApi> =>
+  thread(function* (t) {
+    yield* t.call("startCpu", false);
+    yield* t.call("create", 1, 0);
+    yield* before(t);
+    yield* t.call("spawn", 1, 0, 0, OWNER, true, true);
+    yield* waits(t, wait);
+    yield* t.call("start", FIRST);
+    const next = yield* takesItsSlot(t);
+    yield* t.call("release", next);
+    yield* goesOn(t);
+    yield* after(t);
+    yield* t.call("exit", 0);
+  });
+
+const joinsTheOld = waitsForTheOld((t) => t.call("join", FIRST));
+
+/** For the mutex of one that ends without unlocking it. */
+const waitsForMutex = waitsForTheOld(
+  (t) => t.call("lock", QUEUE),
+  (t) => t.call("tryLockFor", QUEUE, FIRST),
+  function* (t) {
+    yield* t.call("lock", QUEUE);
+    yield* t.call("unlock", QUEUE);
+  },
+);
 
 /** Tasks join the one that is in the slot of another that has just ended. */
 const joinTheNew = (joiners: number): ThreadSpec<VschedApi> =>
@@ -83,22 +102,6 @@ const joinTheNew = (joiners: number): ThreadSpec<VschedApi> =>
       yield* t.call("exit", 0);
     }
   });
-
-/** A task waits for the mutex of another, which ends without unlocking it. */
-const waitsForMutex = thread(function* (t) {
-  yield* t.call("startCpu", false);
-  yield* t.call("create", 1, 0);
-  yield* t.call("tryLockFor", QUEUE, FIRST);
-  yield* t.call("spawn", 1, 0, 0, OWNER, true, true);
-  yield* waits(t, (t) => t.call("lock", QUEUE));
-  yield* t.call("start", FIRST);
-  const next = yield* takesItsSlot(t);
-  yield* t.call("release", next);
-  yield* goesOn(t);
-  yield* t.call("lock", QUEUE);
-  yield* t.call("unlock", QUEUE);
-  yield* t.call("exit", 0);
-});
 
 function* makesMutex(t: Context): Steps {
   yield* t.call("createMutex", true);
