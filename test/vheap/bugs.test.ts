@@ -69,6 +69,13 @@ const bugs: readonly (Bug & { readonly title: string; readonly scenario: string 
     to: "",
   },
   {
+    title: "a block lent again whether or not its receiver has released it",
+    scenario: "a block that its sender lends again when its receiver has released it",
+    file: "blocks.ts",
+    from: "if (wordAt(unit).cas(makeWord(FREE, order, generation, 0), makeWord(OWNED, order, generation, self))) {",
+    to: "wordAt(unit).store(makeWord(OWNED, order, generation, self)); if (order < 99) {",
+  },
+  {
     title: "a handle that stays the same when its block is sent",
     scenario: "a handle that was used up",
     file: "transit.ts",

@@ -218,6 +218,26 @@ export const scenarios: readonly Scenario[] = [
     reaperDeaths: 1,
   },
   {
+    title: "a block that its sender lends again when its receiver has released it",
+    constants: { units: 2 },
+    spec: {
+      threads: {
+        a: function* (t) {
+          yield* send(B)(t);
+          yield* hoard(1, 1)(t);
+        },
+        b: function* (t) {
+          yield* receive(t);
+          yield* cycles(2)(t);
+        },
+      },
+      safety: sound,
+      goals,
+    },
+    deaths: 1,
+    reaperDeaths: 1,
+  },
+  {
     title: "a receiver that tidies up behind its sender",
     constants: { units: 1 },
     spec: {

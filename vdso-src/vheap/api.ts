@@ -6,9 +6,9 @@
  *
  * Who writes what: see `word.ts`. What a death leaves behind: `blocks.ts` for what the allocator does, `transit.ts` for blocks on their way.
  */
-import { me, NOTHING, orderFor, setSelf, takeFound, takeGathered, takeHinted, wordAt } from "./blocks";
+import { me, NOTHING, orderFor, setSelf, takeFound, takeGathered, takeHinted, takeReturned, wordAt, noteSent } from "./blocks";
 import { handleGeneration, makeHandle, NO_UNIT, unitOf } from "./handle";
-import { remember } from "./hints";
+import { isHinted, remember } from "./hints";
 import { HEAP_BYTES, shared, UNIT_BYTES } from "./layout";
 import { discard, enter, isAttached as attached, reap } from "./reap";
 import { bytesOf, HeapStats, look } from "./stats";
@@ -71,7 +71,9 @@ export function processDrop(pid: u32): void {
 export function allocate(bytes: u32): f64 {
   if (bytes - 1 >= HEAP_BYTES) return bytes == 0 ? HeapError.NoBytes : HeapError.TooLarge;
   const order = orderFor(bytes);
-  let handle = takeHinted(order);
+  let handle = isHinted(order) ? NOTHING : takeReturned(order);
+  if (handle != NOTHING) return handle;
+  handle = takeHinted(order);
   if (handle != NOTHING) return handle;
   handle = takeFound(order);
   if (handle != NOTHING) return handle;
@@ -132,7 +134,10 @@ export function transfer(handle: f64, receiver: u32): f64 {
   if (!sameButOrder(word, makeWord(OWNED, 0, generation, me()))) return complain(word, generation);
   if (!fits(unit, orderOf(word))) return HeapError.Corrupt;
   const sent = send(unit, word, receiver);
-  if (sent > 0) return sent;
+  if (sent > 0) {
+    noteSent(orderOf(word), unit, nextGeneration(generation));
+    return sent;
+  }
   return sent == 0 ? HeapError.NoProcess : HeapError.ReceiverEnded;
 }
 

@@ -4,9 +4,10 @@
  * Source: the binary buddy system, K. C. Knowlton, https://doi.org/10.1145/365628.365655, but with lazy and local coalescing: what is released stays
  * whole, and blocks are put together only when a request needs a larger one and only where it needs it.
  *
- * What a process has released itself it lends first: that is in its caches. What others have released is in theirs, and each line that is written would have
- * to be fetched from there, which takes longer than from memory. So large blocks (`HEAP_FAR_BYTES`) are taken from all of the heap in turn, until then
- * nobody has them any more; small ones from close by, so that they do not cut up all of it.
+ * What a process has released itself it lends first: that is in its caches; then what it has sent and its receivers have released, which it need not search
+ * for. That is in their caches, and each line that is written has to be fetched from there, which takes longer than from memory. So large blocks
+ * (`HEAP_FAR_BYTES`) are taken from all of the heap in turn, until then nobody has them any more; small ones from close by, so that they do not cut up all
+ * of it.
  *
  * Progress: lock-free. Each step is a bounded walk over words; a claim that fails has lost to another's. Nobody waits for anybody: a request
  * that saw others in the middle of something looks again a bounded number of times.
@@ -20,8 +21,9 @@
  */
 import { makeHandle } from "./handle";
 import { hinted, recall, remember } from "./hints";
+import { forgetSent, leaveSent, mayBeReturned, rememberSent, sentGeneration, sentUnit } from "./sent";
 import { HEAP_FAR_BYTES, HEAP_HINTS, HEAP_PASSES, shared, UNIT_BYTES, UNITS } from "./layout";
-import { BUSY, FREE, fits, generationOf, INNER, makeWord, OWNED, orderOf, ownerOf, PART, stateOf, stride, wholeOrder } from "./word";
+import { BUSY, FREE, fits, generationOf, INNER, makeWord, nextGeneration, OWNED, orderOf, ownerOf, PART, stateOf, stride, wholeOrder } from "./word";
 
 /** No block was to be had. */
 export const NOTHING: f64 = 0;
@@ -97,6 +99,27 @@ function look(order: u32, below: u32): bool {
   unchecked((lastSkips[order] = next));
   unchecked((skips[order] = next));
   return found;
+}
+
+/** A block was sent. Where another is better than the same again, that need not be known. */
+export function noteSent(order: u32, unit: u32, generation: u64): void {
+  if (order < FAR_ORDER) rememberSent(order, unit, generation);
+}
+
+/** Lends a block of this order that this process has sent and that its receiver has released. @returns a handle, or {@link NOTHING} */
+export function takeReturned(order: u32): f64 {
+  if (!mayBeReturned(order)) return NOTHING;
+  const unit = sentUnit(order);
+  const sent = sentGeneration(order);
+  const generation = nextGeneration(sent);
+  // No look before: it would fetch the line twice, once to read and once to write.
+  if (wordAt(unit).cas(makeWord(FREE, order, generation, 0), makeWord(OWNED, order, generation, self))) {
+    forgetSent(order);
+    return makeHandle(unit, generation);
+  }
+  if (generationOf(wordAt(unit).load()) == sent) leaveSent(order);
+  else forgetSent(order);
+  return NOTHING;
 }
 
 /** Lends a block of this order, wherever one is. @returns a handle, or {@link NOTHING} */

@@ -20,6 +20,11 @@ export function remember(order: u32, unit: u32): void {
   stocked |= 1 << order;
 }
 
+/** Is there a hint of exactly this order? */
+export function isHinted(order: u32): bool {
+  return ((stocked >> order) & 1) != 0;
+}
+
 /** Orders from `least` up of which a hint is there; 0: none. */
 export function hinted(least: u32): u32 {
   return (stocked >> least) << least;
