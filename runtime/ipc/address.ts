@@ -40,7 +40,8 @@ export function mailboxOf(id: EntityId): number {
 }
 
 export function localIn(id: EntityId): number {
-  return id % LOCAL_SPAN;
+  // The remainder of a double by `%` takes ten times as long.
+  return id - Math.floor(id / LOCAL_SPAN) * LOCAL_SPAN;
 }
 
 /** The type tag that an entity was made with. */

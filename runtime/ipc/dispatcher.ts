@@ -9,6 +9,7 @@ import type { VqueueApi } from "../../generated/vqueue/vqueue.js";
 import { VdsoError } from "../errors.ts";
 import { vvarOf } from "../loader/attach.ts";
 import { type EntityId, idOf, localIn, localOf, mailboxOf, NUMBERS, numberIn } from "./address.ts";
+import { Calls } from "./calls.ts";
 import { type Codec, structured } from "./codec.ts";
 import { Entity, ignoreGone } from "./entity.ts";
 import { Fifo } from "./fifo.ts";
@@ -54,28 +55,50 @@ interface Peer {
   readonly pid: number;
   readonly outbox: Fifo<Frame>;
   /** Calls from there that have no answer yet. */
-  readonly inbound: Map<number, IncomingCall>;
+  readonly inbound: Calls<IncomingCall>;
   /** Who wants to know of its end. */
   readonly listeners: Set<() => void>;
   /** It has closed or ended: it counts as gone when so many frames were taken, all that it may have sent. */
   goneAfter: number | undefined;
 }
 
-interface Pending {
+/** A call of this process that waits for its answer. */
+class Pending {
+  /** Given when it is opened. */
+  call = 0;
+  next: Pending | undefined;
   readonly peer: Peer;
   readonly from: number;
-  readonly receiver: Receiver | undefined;
+  readonly background: boolean;
   readonly resolve: (answer: Message) => void;
   readonly reject: (error: unknown) => void;
-  readonly background?: boolean | undefined;
+  readonly receiver: Receiver | undefined;
   /** Not sent yet. */
   frame: Frame | undefined;
   unguard: (() => void) | undefined;
+
+  constructor(
+    peer: Peer,
+    from: number,
+    background: boolean,
+    resolve: (answer: Message) => void,
+    reject: (error: unknown) => void,
+    receiver?: Receiver,
+  ) {
+    this.next = undefined;
+    this.peer = peer;
+    this.from = from;
+    this.background = background;
+    this.resolve = resolve;
+    this.reject = reject;
+    this.receiver = receiver;
+    this.frame = undefined;
+    this.unguard = undefined;
+  }
 }
 
 /** vqueue's Watch.Space. */
 const SPACE = 1;
-const CALLS = 2 ** 32;
 /** More than say that they have gone at once; they are not counted among the frames that wait. */
 const URGENT = 1024;
 
@@ -89,7 +112,9 @@ export class Dispatcher implements Pumped, Answering {
   readonly #pump: Pump;
   readonly #entities: (Entity | undefined)[] = [];
   readonly #peers = new Map<number, Peer>();
-  readonly #pending = new Map<number, Pending>();
+  /** The last one that was looked up there. */
+  #latest: Peer | undefined;
+  readonly #pending = new Calls<Pending>();
   readonly #blocked = new Set<Peer>();
   /** Ended; what they had sent without a message is still to be freed. */
   readonly #departed = new Map<number, { goneAfter: number | undefined }>();
@@ -181,9 +206,9 @@ export class Dispatcher implements Pumped, Answering {
   /** The entity has closed. */
   remove({ local }: Entity, error: VdsoError): void {
     this.#entities[numberIn(local)] = undefined;
-    for (const [call, pending] of this.#pending) if (pending.from === local) this.#cancel(call, pending, error);
+    for (const pending of this.#pending) if (pending.from === local) this.#cancel(pending, error);
     for (const peer of this.#peers.values()) {
-      for (const incoming of peer.inbound.values()) {
+      for (const incoming of peer.inbound) {
         if (incoming.to !== local) continue;
         incoming.lose(error);
         if (!incoming.answered) incoming.fail(noEntity()).catch(ignoreGone);
@@ -213,16 +238,8 @@ export class Dispatcher implements Pumped, Answering {
     const peer = this.#peerFor(to);
     const payload = this.wire.pack(data);
     return new Promise((resolve, reject) => {
-      this.#open(peer, localIn(to), type, payload, options, {
-        peer,
-        from,
-        receiver: undefined,
-        background: options.background,
-        resolve,
-        reject,
-        frame: undefined,
-        unguard: undefined,
-      });
+      const pending = new Pending(peer, from, options.background ?? false, resolve, reject);
+      this.#open(pending, localIn(to), type, payload, options);
     });
   }
 
@@ -232,27 +249,25 @@ export class Dispatcher implements Pumped, Answering {
     const ends = performance.now() + timeoutMs;
     let answer: Message | undefined;
     let failure: { readonly error: unknown } | undefined;
-    const pending: Pending = {
+    const pending = new Pending(
       peer,
       from,
-      receiver: undefined,
-      resolve: (message) => {
+      false,
+      (message) => {
         answer = message;
       },
-      reject: (error) => {
+      (error) => {
         failure = { error };
       },
-      frame: undefined,
-      unguard: undefined,
-    };
-    const call = this.#open(peer, localIn(to), type, payload, {}, pending);
+    );
+    this.#open(pending, localIn(to), type, payload, {});
     for (;;) {
       this.poll();
       if (answer) return answer;
       if (failure) throw failure.error;
       const left = ends - performance.now();
       if (left > 0) this.wait(left);
-      else this.#cancel(call, pending, timedOut("callSync", timeoutMs));
+      else this.#cancel(pending, timedOut("callSync", timeoutMs));
     }
   }
 
@@ -260,59 +275,49 @@ export class Dispatcher implements Pumped, Answering {
   converse(from: number, to: EntityId, type: number, data: unknown, options: WaitOptions, receiver: Receiver): Line {
     const peer = this.#peerFor(to);
     const payload = this.wire.pack(data);
-    const pending: Pending = {
+    const pending = new Pending(
       peer,
       from,
+      false,
+      (last) => receiver.done(last),
+      (error) => receiver.fail(error),
       receiver,
-      resolve: (last) => receiver.done(last),
-      reject: (error) => receiver.fail(error),
-      frame: undefined,
-      unguard: undefined,
-    };
-    const call = this.#open(peer, localIn(to), type, payload, options, pending, receiver.window);
+    );
+    this.#open(pending, localIn(to), type, payload, options, receiver.window);
     return {
-      credit: (count) => this.#control(peer, Kind.Credit, count, call),
-      cancel: (reason = cancelled()) => this.#cancel(call, pending, reason),
+      credit: (count) => this.#control(peer, Kind.Credit, count, pending.call),
+      cancel: (reason = cancelled()) => this.#cancel(pending, reason),
     };
   }
 
-  #open(
-    peer: Peer,
-    to: number,
-    type: number,
-    payload: Payload,
-    options: WaitOptions,
-    pending: Pending,
-    window = 0,
-  ): number {
-    do this.#lastCall = (this.#lastCall + 1) % CALLS;
-    while (this.#pending.has(this.#lastCall));
-    const call = this.#lastCall;
-    const frame = this.#post(peer, Kind.Call, type, to, call, pending.from, payload, window);
-    this.#pending.set(call, pending);
+  #open(pending: Pending, to: number, type: number, payload: Payload, options: WaitOptions, window = 0): void {
+    do this.#lastCall = (this.#lastCall + 1) >>> 0;
+    while (this.#pending.get(this.#lastCall));
+    pending.call = this.#lastCall;
+    const frame = this.#post(pending.peer, Kind.Call, type, to, pending.call, pending.from, payload, window);
+    this.#pending.add(pending);
     if (!pending.background) this.hold();
     if (frame) {
       pending.frame = frame;
       frame.done = (error) => {
         pending.frame = undefined;
-        if (error !== undefined) this.#settle(call, pending).reject(error);
+        if (error !== undefined) this.#settle(pending).reject(error);
       };
     }
-    pending.unguard = guard("call", options, (reason) => this.#cancel(call, pending, reason));
-    return call;
+    pending.unguard = guard("call", options, (reason) => this.#cancel(pending, reason));
   }
 
   /** Gives a call up, and tells its server. */
-  #cancel(call: number, pending: Pending, reason: unknown): void {
-    if (this.#pending.get(call) !== pending) return;
-    this.#settle(call, pending);
+  #cancel(pending: Pending, reason: unknown): void {
+    if (!this.#pending.has(pending)) return;
+    this.#settle(pending);
     if (pending.frame) this.#drop(pending.peer, pending.frame);
-    else this.#control(pending.peer, Kind.Cancel, 0, call);
+    else this.#control(pending.peer, Kind.Cancel, 0, pending.call);
     pending.reject(reason);
   }
 
-  #settle(call: number, pending: Pending): Pending {
-    this.#pending.delete(call);
+  #settle(pending: Pending): Pending {
+    this.#pending.delete(pending);
     pending.unguard?.();
     if (!pending.background) this.release();
     return pending;
@@ -458,7 +463,7 @@ export class Dispatcher implements Pumped, Answering {
 
   /** Has the caller gone? Then what was handed over to nobody is given back. */
   #isOrphaned(call: IncomingCall, data: unknown): boolean {
-    if (this.#peers.get(call.mailbox)?.inbound.get(call.call) === call) return false;
+    if (this.#known(call.mailbox)?.inbound.has(call)) return false;
     this.#orphanedReplies++;
     if (data instanceof Loan) data[Symbol.dispose]();
     return true;
@@ -466,12 +471,12 @@ export class Dispatcher implements Pumped, Answering {
 
   #respond(call: IncomingCall, kind: Kind, payload: Payload): Promise<void> {
     // It was there a moment ago: packing runs no code but the codec's.
-    const peer = this.#peers.get(call.mailbox);
+    const peer = this.#known(call.mailbox);
     if (peer === undefined) {
       this.wire.unpack(payload);
       return DONE;
     }
-    if (kind !== Kind.Answer) peer.inbound.delete(call.call);
+    if (kind !== Kind.Answer) peer.inbound.delete(call);
     const frame = this.#post(peer, kind, 0, localIn(call.from), call.call, call.to, payload, 0);
     return frame ? this.#sent(peer, frame, {}) : DONE;
   }
@@ -537,8 +542,10 @@ export class Dispatcher implements Pumped, Answering {
       case Kind.Cancel: {
         const inbound = this.#peers.get(wire.sender)?.inbound;
         const call = inbound?.get(wire.call);
-        inbound?.delete(wire.call);
-        call?.lose(cancelled());
+        if (call) {
+          inbound?.delete(call);
+          call.lose(cancelled());
+        }
         return;
       }
       case Kind.Gone:
@@ -588,7 +595,7 @@ export class Dispatcher implements Pumped, Answering {
       bytes,
       loan,
     );
-    if (peer) peer.inbound.set(call, incoming);
+    if (peer) peer.inbound.add(incoming);
     else incoming.lose(peerGone(sender));
     if (refusal) incoming.fail(refusal).catch(ignoreGone);
     else entity?.deliver(incoming);
@@ -616,14 +623,14 @@ export class Dispatcher implements Pumped, Answering {
       );
     } catch (error) {
       this.#refused++;
-      this.#settle(call, pending).reject(error);
+      this.#settle(pending).reject(error);
       return;
     }
     if (kind === Kind.Answer) {
       if (!pending.receiver?.push(message)) this.#refused++;
       return;
     }
-    this.#settle(call, pending);
+    this.#settle(pending);
     if (kind === Kind.Reply) pending.resolve(message);
     else pending.reject(readError(message));
   }
@@ -639,7 +646,7 @@ export class Dispatcher implements Pumped, Answering {
   }
 
   #peer(mailbox: number): Peer | undefined {
-    const known = this.#peers.get(mailbox);
+    const known = this.#known(mailbox);
     if (known) return known;
     const pid = this.#queues.getPid(mailbox);
     if (pid === 0) return undefined;
@@ -647,12 +654,18 @@ export class Dispatcher implements Pumped, Answering {
       mailbox,
       pid,
       outbox: new Fifo(),
-      inbound: new Map(),
+      inbound: new Calls(),
       listeners: new Set(),
       goneAfter: undefined,
     };
     this.#peers.set(mailbox, peer);
     return peer;
+  }
+
+  /** Most often it is the one who was asked for last. */
+  #known(mailbox: number): Peer | undefined {
+    if (this.#latest?.mailbox !== mailbox) this.#latest = this.#peers.get(mailbox);
+    return this.#latest;
   }
 
   /** Sees who has gone without a word. */
@@ -697,14 +710,16 @@ export class Dispatcher implements Pumped, Answering {
 
   #part(peer: Peer): void {
     this.#peers.delete(peer.mailbox);
+    this.#latest = undefined;
     this.#departed.set(peer.pid, { goneAfter: undefined });
     const error = peerGone(peer.mailbox);
     // The frames, and those calls that were not sent yet.
     if (this.#blocked.has(peer)) this.#flushPeer(peer);
-    for (const [call, pending] of this.#pending) {
-      if (pending.peer === peer) this.#settle(call, pending).reject(error);
+    for (const pending of this.#pending) {
+      // One that was rejected before may have given others up.
+      if (pending.peer === peer && this.#pending.has(pending)) this.#settle(pending).reject(error);
     }
-    for (const incoming of peer.inbound.values()) incoming.lose(error);
+    for (const incoming of peer.inbound) incoming.lose(error);
     for (const listener of peer.listeners) listener();
   }
 

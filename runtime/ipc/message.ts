@@ -1,6 +1,7 @@
 /** What arrived: a message, a call, or an answer to one. */
 import { VdsoError } from "../errors.ts";
 import type { EntityId } from "./address.ts";
+import type { Numbered } from "./calls.ts";
 import type { Codec, Revive } from "./codec.ts";
 import type { Loan } from "./heap.ts";
 import { Form } from "./wire.ts";
@@ -112,9 +113,11 @@ export class Message implements Disposable {
 }
 
 /** A message whose sender waits for an answer. */
-export class IncomingCall extends Message {
+export class IncomingCall extends Message implements Numbered<IncomingCall> {
   /** The caller's number for it. */
   readonly call: number;
+  /** See {@link Numbered}. */
+  next: IncomingCall | undefined;
   /** Mailbox of the caller. */
   readonly mailbox: number;
   /** The entity that was called. */
@@ -144,6 +147,7 @@ export class IncomingCall extends Message {
     super(from, type, codec, form, bytes, loan);
     this.#answering = answering;
     this.call = call;
+    this.next = undefined;
     this.mailbox = mailbox;
     this.to = to;
     this.window = window;
