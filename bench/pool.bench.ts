@@ -20,10 +20,15 @@ const PASSED_MS = 1000;
 /** After it both threads sleep. */
 const REST_MS = 3;
 
-async function withOurs<T>(measure: (pool: Pool) => Promise<T>, spinUs?: number): Promise<T> {
+const functionsOf = (pool: Pool) => pool.module<Work>(work);
+
+async function withOurs<T>(
+  measure: (functions: ReturnType<typeof functionsOf>, pool: Pool) => Promise<T>,
+  spinUs?: number,
+): Promise<T> {
   const { Pool } = (await import(new URL("runtime/sched/index.js", DIST).href)) as Sched;
   await using pool = await Pool.start({ maxThreads: 1, ...(spinUs !== undefined && { spinUs }) });
-  return await measure(pool);
+  return await measure(functionsOf(pool), pool);
 }
 
 async function withTinypool<T>(measure: (run: Run) => Promise<T>): Promise<T> {
@@ -74,14 +79,12 @@ async function tasksDone(
 const blocked = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PASSED_MS);
 const free = () => new Promise((resolve) => setTimeout(resolve, PASSED_MS));
 
-const ours = (pool: Pool) => pool.module<Work>(work);
-
 const shared = (): Uint8Array => new Uint8Array(new SharedArrayBuffer(4));
 const counting = (pass: () => unknown): Pick<SeparateRow, "ours" | "peers"> => ({
   ours: () =>
-    withOurs(async (pool) => {
+    withOurs(async (functions, pool) => {
       using counter = pool.loan(4);
-      return await tasksDone(pass, () => ours(pool).work(counter), counter.bytes);
+      return await tasksDone(pass, () => functions.work(counter), counter.bytes);
     }),
   peers: {
     Piscina: () => withPiscina((run) => tasksDone(pass, (counter) => run("work", counter), shared())),
@@ -93,7 +96,7 @@ const bytesRow = (name: string, bytes: number, inFlight: number): Group[number] 
   name,
   unit: "k/s",
   better: "higher",
-  ours: () => withOurs((pool) => rate(() => ours(pool).lengthOf(new Uint8Array(bytes)), inFlight)),
+  ours: () => withOurs((functions) => rate(() => functions.lengthOf(new Uint8Array(bytes)), inFlight)),
   peers: {
     Piscina: () => withPiscina((run) => rate(() => run("lengthOf", new Uint8Array(bytes)), inFlight)),
     tinypool: () => withTinypool((run) => rate(() => run("lengthOf", new Uint8Array(bytes)), inFlight)),
@@ -105,7 +108,7 @@ const group: Group = [
     name: "pool: tasks with results, 1000 in flight",
     unit: "k/s",
     better: "higher",
-    ours: () => withOurs((pool) => rate((i) => ours(pool).add(i, 1))),
+    ours: () => withOurs((functions) => rate((i) => functions.add(i, 1))),
     peers: {
       Piscina: () => withPiscina((run) => rate(addTask(run))),
       tinypool: () => withTinypool((run) => rate(addTask(run))),
@@ -116,7 +119,7 @@ const group: Group = [
     name: "pool: one task and its result, thread awake",
     unit: "us",
     better: "lower",
-    ours: () => withOurs((pool) => latency((i) => ours(pool).add(i, 1)), 1000),
+    ours: () => withOurs((functions) => latency((i) => functions.add(i, 1)), 1000),
     peers: {
       Piscina: () => withPiscina((run) => latency(addTask(run))),
       tinypool: () => withTinypool((run) => latency(addTask(run))),
@@ -126,7 +129,7 @@ const group: Group = [
     name: "pool: one task and its result, thread asleep",
     unit: "us",
     better: "lower",
-    ours: () => withOurs((pool) => latency((i) => ours(pool).add(i, 1), REST_MS)),
+    ours: () => withOurs((functions) => latency((i) => functions.add(i, 1), REST_MS)),
     peers: {
       Piscina: () => withPiscina((run) => latency(addTask(run), REST_MS)),
       tinypool: () => withTinypool((run) => latency(addTask(run), REST_MS)),

@@ -34,6 +34,7 @@ export class Lookout {
 
   slept(): void {
     const us = (performance.now() - this.#began) * 1000;
-    this.#us = us <= this.#most ? Math.min(this.#us * 2, this.#most) : Math.max(this.#us / 2, this.#least);
+    if (us > this.#most) this.#us = this.#us > this.#least ? this.#us / 2 : 0;
+    else this.#us = Math.min(Math.max(this.#us * 2, this.#least), this.#most);
   }
 }

@@ -19,6 +19,7 @@ import { type Heap, Loan } from "../ipc/heap.ts";
 import { Kernel } from "../kernel/kernel.ts";
 import type { LogLine } from "../kernel/log.ts";
 import type { ExitStatus } from "../platform/protocol.ts";
+import { Bag, type Placed } from "./bag.ts";
 import { ANYWHERE, Cpu, type Outcome } from "./cpu.ts";
 import { type Executor, type ExecutorOptions, Executors, heapOf, type SchedulerKernel } from "./executors.ts";
 import { type Durations, Histogram } from "./histogram.ts";
@@ -92,7 +93,7 @@ const MAX_THREADS = 31;
 const MAX_MS = 2 ** 31 - 1;
 const NO_LOANS: readonly Loan[] = [];
 
-class Job implements Outcome {
+class Job implements Outcome, Placed {
   readonly entry: number;
   readonly reference: Reference;
   args: readonly unknown[] | Packed;
@@ -106,6 +107,7 @@ class Job implements Outcome {
   readonly #pool: Pool;
   /** Of the task, 0: not in shared memory. */
   id = 0;
+  place = -1;
   retries: number;
   /** The caller has its answer. */
   settled = false;
@@ -155,7 +157,7 @@ export class Pool implements AsyncDisposable {
   readonly #graceMs: number;
   readonly #retries: number;
   /** All that have not ended. */
-  readonly #jobs = new Set<Job>();
+  readonly #jobs = new Bag<Job>();
   /** Those of them that shared memory has no room for; taken from `#next` on. */
   #backlog: Job[] = [];
   #next = 0;
@@ -373,7 +375,7 @@ export class Pool implements AsyncDisposable {
     this.#state = "closed";
     await this.#executors.killAll();
     this.#cpu.abandon(() => closedError());
-    for (const job of [...this.#jobs]) this.#finish(job, false, closedError());
+    for (const job of this.#jobs) this.#finish(job, false, closedError());
     this.#cpu.stop();
     await this.#running;
     await this.#own?.shutdown();
@@ -574,7 +576,7 @@ export class Pool implements AsyncDisposable {
     // Those that are there from the start stay; the others go when they are idle.
     this.#executors.start(this.#executors.count >= this.#min).catch((cause: unknown) => {
       if (this.#executors.count > 0 || this.#state === "closed") return;
-      for (const job of [...this.#jobs]) {
+      for (const job of this.#jobs) {
         if (job.id !== 0) this.#cpu.api.cancel(job.id);
         const message = `pool: expected a thread that starts, found none: ${(cause as Error).message}`;
         this.#answer(job, false, new VdsoError("ERR_VDSO_POOL_START", message, { cause }));
