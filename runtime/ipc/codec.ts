@@ -65,6 +65,10 @@ const MAX_DIGITS = 2 ** 28;
 /** Beyond it a Map finds what was seen before faster than a look at all of it. */
 const FEW = 12;
 
+/** Room for so many stays. */
+const MOST_KEPT = 1024;
+const NO_BYTES: Uint8Array = new Uint8Array(0);
+
 const LONGEST_KEY = 32;
 /** A power of two. */
 const KNOWN_KEYS = 1024;
@@ -123,12 +127,43 @@ function within(error: unknown, key: string | number): unknown {
   return error instanceof Refusal ? error.within(key) : error;
 }
 
+/** Objects in the order in which they were met. Its memory stays for the next time, what was in it does not. */
+class Seen<T> {
+  #items: (T | undefined)[] = [];
+  size = 0;
+
+  add(item: T): void {
+    this.#items[this.size++] = item;
+  }
+
+  at(index: number): T | undefined {
+    return this.#items[index];
+  }
+
+  indexOf(item: T): number {
+    for (let at = 0; at < this.size; at++) if (this.#items[at] === item) return at;
+    return -1;
+  }
+
+  places(): Map<T, number> {
+    const places = new Map<T, number>();
+    for (let at = 0; at < this.size; at++) places.set(this.#items[at] as T, at);
+    return places;
+  }
+
+  clear(): void {
+    if (this.size > MOST_KEPT) this.#items = [];
+    else for (let at = 0; at < this.size; at++) this.#items[at] = undefined;
+    this.size = 0;
+  }
+}
+
 class Writer {
   #bytes = new Uint8Array(FIRST_BYTES);
   #view = new DataView(this.#bytes.buffer);
   #at = 0;
   #depth = 0;
-  #seen: object[] = [];
+  readonly #seen = new Seen<object>();
   #index: Map<object, number> | undefined;
   #replace: Replace | undefined;
 
@@ -141,7 +176,7 @@ class Writer {
     } catch (error) {
       throw error instanceof Refusal ? error.asError() : error;
     } finally {
-      this.#seen.length = 0;
+      this.#seen.clear();
       this.#index = undefined;
     }
     return this.#bytes.subarray(0, this.#at);
@@ -268,9 +303,9 @@ class Writer {
       this.#count(found);
       return true;
     }
-    this.#index?.set(value, this.#seen.length);
-    this.#seen.push(value);
-    if (this.#seen.length === FEW) this.#index = new Map(this.#seen.map((each, at) => [each, at]));
+    this.#index?.set(value, this.#seen.size);
+    this.#seen.add(value);
+    if (this.#seen.size === FEW) this.#index = this.#seen.places();
     return false;
   }
 
@@ -400,22 +435,28 @@ function asciiText(bytes: Uint8Array, start: number, end: number): string {
 }
 
 class Reader {
-  readonly #bytes: Uint8Array;
+  #bytes = NO_BYTES;
   #view: DataView | undefined;
-  readonly #revive: Revive | undefined;
-  readonly #seen: unknown[] = [];
+  #revive: Revive | undefined;
+  readonly #seen = new Seen<unknown>();
   #at = 0;
   #depth = 0;
 
-  constructor(bytes: Uint8Array, revive: Revive | undefined) {
+  decode(bytes: Uint8Array, revive: Revive | undefined): unknown {
     this.#bytes = bytes;
     this.#revive = revive;
-  }
-
-  decode(): unknown {
-    const value = this.#value();
-    if (this.#at !== this.#bytes.length) throw this.#garbage("bytes behind the value");
-    return value;
+    this.#at = 0;
+    this.#depth = 0;
+    try {
+      const value = this.#value();
+      if (this.#at !== bytes.length) throw this.#garbage("bytes behind the value");
+      return value;
+    } finally {
+      this.#bytes = NO_BYTES;
+      this.#view = undefined;
+      this.#revive = undefined;
+      this.#seen.clear();
+    }
   }
 
   /** Made when it is needed first: most values do without. */
@@ -535,8 +576,8 @@ class Reader {
         return this.#bigint();
       case Tag.Seen: {
         const index = this.#number();
-        if (index >= this.#seen.length) throw this.#garbage(`a reference to ${index}`);
-        return this.#seen[index];
+        if (index >= this.#seen.size) throw this.#garbage(`a reference to ${index}`);
+        return this.#seen.at(index);
       }
       case Tag.Token: {
         if (!this.#revive) throw this.#garbage("a stand-in");
@@ -571,7 +612,7 @@ class Reader {
     switch (tag) {
       case Tag.Object: {
         const record: Record<string, unknown> = {};
-        this.#seen.push(record);
+        this.#seen.add(record);
         while (!this.#isEnd()) {
           const key = this.#key();
           // A key like others.
@@ -583,7 +624,7 @@ class Reader {
       case Tag.Array: {
         const length = this.#count();
         const array: unknown[] = new Array(length);
-        this.#seen.push(array);
+        this.#seen.add(array);
         for (let at = 0; at < length; at++) {
           if (this.#bytes[this.#at] === Tag.Hole) this.#at++;
           else array[at] = this.#value();
@@ -628,7 +669,7 @@ class Reader {
   }
 
   #keep<T>(value: T): T {
-    this.#seen.push(value);
+    this.#seen.add(value);
     return value;
   }
 
@@ -657,18 +698,27 @@ function setOwn(target: object, key: string, value: unknown, enumerable: boolean
   Object.defineProperty(target, key, { value, writable: true, enumerable, configurable: true });
 }
 
-const idle: Writer[] = [];
+const idleWriters: Writer[] = [];
+const idleReaders: Reader[] = [];
 
 /** The default. */
 export const structured: Codec = {
   encode(value, replace) {
     // A getter in the value may send something itself.
-    const writer = idle.pop() ?? new Writer();
+    const writer = idleWriters.pop() ?? new Writer();
     try {
       return writer.encode(value, replace);
     } finally {
-      idle.push(writer);
+      idleWriters.push(writer);
     }
   },
-  decode: (bytes, revive) => new Reader(bytes, revive).decode(),
+  decode(bytes, revive) {
+    // What revives may decode something itself.
+    const reader = idleReaders.pop() ?? new Reader();
+    try {
+      return reader.decode(bytes, revive);
+    } finally {
+      idleReaders.push(reader);
+    }
+  },
 };

@@ -351,7 +351,12 @@ function tell(listener: Listener, event: PortMessage, self?: IpcPort): void {
 }
 
 function writePart(bytes: Uint8Array, at: number, part: Uint8Array): void {
-  new DataView(bytes.buffer, bytes.byteOffset + at).setUint32(0, part.length);
+  const { length } = part;
+  // A view for this would cost more than the rest.
+  bytes[at] = length >>> 24;
+  bytes[at + 1] = length >>> 16;
+  bytes[at + 2] = length >>> 8;
+  bytes[at + 3] = length;
   bytes.set(part, at + LENGTH_BYTES);
 }
 
