@@ -7,18 +7,15 @@ export interface Numbered<T> {
   next: T | undefined;
 }
 
-const FIRST_BITS = 4;
+const FIRST_CHAINS = 16;
 
 /**
  * A hash table, chained through what it holds: nothing is allocated for a call. A Map would move its entries to new memory each time that as many
- * have come and gone as it has room for.
- *
- * Source: multiplicative hashing, D. E. Knuth, The Art of Computer Programming, volume 3, section 6.4.
+ * have come and gone as it has room for. Most chains are empty or of one, since to look at another call would mostly fetch it from memory.
  */
 export class Calls<T extends Numbered<T>> implements Iterable<T> {
   #size = 0;
-  #shift = 32 - FIRST_BITS;
-  #chains: (T | undefined)[] = new Array<T | undefined>(2 ** FIRST_BITS).fill(undefined);
+  #chains: (T | undefined)[] = emptyChains(FIRST_CHAINS);
 
   get size(): number {
     return this.#size;
@@ -34,11 +31,9 @@ export class Calls<T extends Numbered<T>> implements Iterable<T> {
     return this.get(member.call) === member;
   }
 
-  /** Adds one, in the place of one with the same number. */
+  /** @param added - its number is not there yet */
   add(added: T): void {
-    const same = this.get(added.call);
-    if (same) this.delete(same);
-    if (this.#size++ === this.#chains.length) this.#grow();
+    if (++this.#size * 2 > this.#chains.length) this.#grow();
     this.#link(added);
   }
 
@@ -64,8 +59,9 @@ export class Calls<T extends Numbered<T>> implements Iterable<T> {
     return all.values();
   }
 
+  /** Numbers in turn are neighbours; those of a caller that talks to many in turn, which come in steps, lie as far apart as others. */
   #hash(call: number): number {
-    return Math.imul(call, 0x9e3779b1) >>> this.#shift;
+    return (call ^ (call >>> 7) ^ (call >>> 14)) & (this.#chains.length - 1);
   }
 
   #link(added: T): void {
@@ -76,8 +72,11 @@ export class Calls<T extends Numbered<T>> implements Iterable<T> {
 
   #grow(): void {
     const all = [...this];
-    this.#shift--;
-    this.#chains = new Array<T | undefined>(this.#chains.length * 2).fill(undefined);
+    this.#chains = emptyChains(this.#chains.length * 2);
     for (const moved of all) this.#link(moved);
   }
+}
+
+function emptyChains<T>(length: number): (T | undefined)[] {
+  return new Array<T | undefined>(length).fill(undefined);
 }

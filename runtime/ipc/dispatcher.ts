@@ -595,7 +595,7 @@ export class Dispatcher implements Pumped, Answering {
       bytes,
       loan,
     );
-    if (peer) peer.inbound.add(incoming);
+    if (peer) replace(peer.inbound, incoming);
     else incoming.lose(peerGone(sender));
     if (refusal) incoming.fail(refusal).catch(ignoreGone);
     else entity?.deliver(incoming);
@@ -772,6 +772,13 @@ export class Dispatcher implements Pumped, Answering {
   #checkOpen(): void {
     if (this.#closed) throw new VdsoError("ERR_VDSO_CLOSED", "expected an open Ipc, found one that was closed");
   }
+}
+
+/** The answer to one whose number comes again is nobody's. */
+function replace(calls: Calls<IncomingCall>, incoming: IncomingCall): void {
+  const same = calls.get(incoming.call);
+  if (same) calls.delete(same);
+  calls.add(incoming);
 }
 
 function readError(message: Message): unknown {
