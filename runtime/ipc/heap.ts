@@ -222,7 +222,7 @@ export class Loan implements Disposable {
 
   /**
    * Hands the buffer over to another process. Put the result into a message to it, with the length; claim the message's place before, so that
-   * nothing can fail after this.
+   * nothing can fail after this, or {@link Loan.takeBack} when there is no place.
    *
    * @returns the handle that the receiver accepts
    * @throws VdsoError `ERR_VDSO_NO_PROCESS` - no such process is attached; the buffer stays here.

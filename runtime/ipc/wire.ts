@@ -171,9 +171,14 @@ export class Wire {
   ): Put {
     const { queues } = this;
     const { mailbox } = peer;
-    const item = queues.claim(mailbox);
-    if (item < FIRST_ADDRESS) return item === FULL || item === BUSY ? Put.Full : Put.Gone;
     const { form, bytes, loan } = payload;
+    // Before the claim: a receiver that waits for the slot looks at it again and again, and each look takes its line from who fills it.
+    const handle = loan === undefined ? 0 : loan.transfer(peer.pid);
+    const item = queues.claim(mailbox);
+    if (item < FIRST_ADDRESS) {
+      if (loan && !tookBack(loan)) return Put.Gone;
+      return item === FULL || item === BUSY ? Put.Full : Put.Gone;
+    }
     const at = item >>> 2;
     const words = this.#words;
     let flags = kind | (form << FORM_SHIFT);
@@ -181,7 +186,8 @@ export class Wire {
     if (window > 0) flags |= STREAM;
     if (loan) {
       flags |= LENT;
-      this.#lend(peer, item, loan);
+      this.#floats[(item + 24) >>> 3] = handle;
+      words[at + 8] = loan.length;
     } else if (bytes) {
       length = bytes.length;
       const start = item + 24;
@@ -196,32 +202,13 @@ export class Wire {
     words[at + 4] = call;
     words[at + 5] = from | (window << WINDOW_SHIFT);
     queues.commit(mailbox, item);
-    return loan && queues.statusOf(mailbox) !== 0 ? this.#lostLoan(loan) : Put.Ok;
+    // Did the mailbox close around the commit? Then nobody takes the message out, unless somebody just has.
+    return loan && queues.statusOf(mailbox) !== 0 && tookBack(loan) ? Put.Gone : Put.Ok;
   }
 
   /** Gives back what was made for a frame that was not sent. */
   unpack({ loan, own }: Payload): void {
     if (own) loan?.[Symbol.dispose]();
-  }
-
-  #lend({ mailbox, pid }: Address, item: number, loan: Loan): void {
-    try {
-      this.#floats[(item + 24) >>> 3] = loan.transfer(pid);
-      this.#words[(item + 32) >>> 2] = loan.length;
-    } catch (error) {
-      this.queues.abandon(mailbox, item);
-      throw error;
-    }
-  }
-
-  /** The mailbox closed around the commit: nobody takes the message out, unless somebody just has. */
-  #lostLoan(loan: Loan): Put {
-    try {
-      loan.takeBack();
-    } catch {
-      return Put.Ok;
-    }
-    return Put.Gone;
   }
 
   /** Tells a mailbox that ours has closed, if there is room for that. */
@@ -292,5 +279,15 @@ export class Wire {
   /** Gives back the buffer of a frame that nobody wants. */
   discard(): void {
     if (this.lent && this.heap.api.accept(this.handle) > 0) this.heap.api.release(this.handle);
+  }
+}
+
+/** Undoes a transfer. @returns false: the receiver has the buffer, or has ended with it */
+function tookBack(loan: Loan): boolean {
+  try {
+    loan.takeBack();
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -157,6 +157,21 @@ describe("messages", () => {
     expect(a.ipc.stats().waitingToSend).toBe(0);
   });
 
+  test("that do not fit into a full mailbox leave a loan with its sender, who can send it later", async () => {
+    const { party } = await system(small);
+    const [a, b] = [party(), party({ delivery: "polling" })];
+    const [from, to] = [a.ipc.entity(), b.ipc.entity()];
+    while (from.trySend(to.id, 1));
+    const loan = a.heap.loan(1000);
+    for (let tries = 0; tries < 3; tries++) expect(from.trySend(to.id, 1, loan)).toBe(false);
+    expect(a.heap.stats()).toMatchObject({ ownedBlocks: 1, sentBlocks: 0 });
+    loan.bytes.fill(7);
+    while (to.tryRecv());
+    expect(from.trySend(to.id, 1, loan)).toBe(true);
+    using message = to.tryRecv();
+    expect(message?.bytes).toEqual(new Uint8Array(1000).fill(7));
+  });
+
   test("stay in the mailbox when too many are kept, until somebody asks", async () => {
     const { party } = await system(small);
     const [a, b] = [party(), party({ limit: 3 })];

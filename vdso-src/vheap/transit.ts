@@ -9,8 +9,8 @@
  * | `accept` done | OWNED by the receiver | receiver | nothing | its reaper frees it |
  *
  * Heap and queue are different memories: whether a dead sender's message was committed, only the receiver can tell, by taking what is in its queue.
- * So a sender claims its place in the queue, transfers, writes the new handle there and commits; a receiver that hears of a sender's end takes
- * all of its messages and then calls `discardFrom(sender)`.
+ * So a sender claims its place in the queue, transfers, writes the new handle there and commits (or transfers first, and takes back when there is no place);
+ * a receiver that hears of a sender's end takes all of its messages and then calls `discardFrom(sender)`.
  */
 import { me, wordAt } from "./blocks";
 import { makeHandle } from "./handle";
