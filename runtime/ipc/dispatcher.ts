@@ -85,15 +85,12 @@ class Pending {
     reject: (error: unknown) => void,
     receiver?: Receiver,
   ) {
-    this.next = undefined;
     this.peer = peer;
     this.from = from;
     this.background = background;
     this.resolve = resolve;
     this.reject = reject;
     this.receiver = receiver;
-    this.frame = undefined;
-    this.unguard = undefined;
   }
 }
 

@@ -147,7 +147,6 @@ export class IncomingCall extends Message implements Numbered<IncomingCall> {
     super(from, type, codec, form, bytes, loan);
     this.#answering = answering;
     this.call = call;
-    this.next = undefined;
     this.mailbox = mailbox;
     this.to = to;
     this.window = window;

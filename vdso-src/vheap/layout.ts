@@ -2,7 +2,7 @@
 
 /** Bytes that can be lent in all: a power of two. With more than 1 GiB, not every offset would fit into an i32. */
 export const HEAP_BYTES: u32 = config.powerOfTwo("HEAP_BYTES", 33554432, 64, 1073741824);
-/** Free blocks of one size that a process remembers; memory of its own, nobody else's. */
+/** Free blocks of one size that a process remembers, and as many that it has sent; memory of its own, nobody else's. */
 export const HEAP_HINTS: u32 = config.powerOfTwo("HEAP_HINTS", 32, 1, 65536);
 /** How often a request that finds nothing looks again while others are in the middle of something. */
 export const HEAP_PASSES: u32 = config.range("HEAP_PASSES", 8, 2, 1000);
