@@ -8,6 +8,8 @@ export interface Numbered<T> {
 }
 
 const FIRST_CHAINS = 16;
+/** More are given back when nothing is left. */
+const MOST_IDLE_CHAINS = 4096;
 
 /**
  * A hash table, chained through what it holds: nothing is allocated for a call. A Map would move its entries to new memory each time that as many
@@ -48,7 +50,8 @@ export class Calls<T extends Numbered<T>> implements Iterable<T> {
     if (before) before.next = deleted.next;
     else this.#chains[at] = deleted.next;
     deleted.next = undefined;
-    this.#size--;
+    // All chains are gone over at times.
+    if (--this.#size === 0 && this.#chains.length > MOST_IDLE_CHAINS) this.#chains = emptyChains(FIRST_CHAINS);
     return true;
   }
 
@@ -71,7 +74,7 @@ export class Calls<T extends Numbered<T>> implements Iterable<T> {
   }
 
   #grow(): void {
-    const all = [...this];
+    const all = this[Symbol.iterator]();
     this.#chains = emptyChains(this.#chains.length * 2);
     for (const moved of all) this.#link(moved);
   }

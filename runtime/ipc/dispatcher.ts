@@ -9,7 +9,7 @@ import type { VqueueApi } from "../../generated/vqueue/vqueue.js";
 import { VdsoError } from "../errors.ts";
 import { vvarOf } from "../loader/attach.ts";
 import { type EntityId, idOf, localIn, localOf, mailboxOf, NUMBERS, numberIn } from "./address.ts";
-import { Calls } from "./calls.ts";
+import { Calls, type Numbered } from "./calls.ts";
 import { type Codec, structured } from "./codec.ts";
 import { Entity, ignoreGone } from "./entity.ts";
 import { Fifo } from "./fifo.ts";
@@ -63,7 +63,7 @@ interface Peer {
 }
 
 /** A call of this process that waits for its answer. */
-class Pending {
+class Pending implements Numbered<Pending> {
   /** Given when it is opened. */
   call = 0;
   next: Pending | undefined;
@@ -422,20 +422,24 @@ export class Dispatcher implements Pumped, Answering {
   #flushPeer(peer: Peer): boolean {
     let some = false;
     for (let frame = peer.outbox.peek(); frame; frame = peer.outbox.peek()) {
-      if (!frame.cancelled) {
-        const { kind, type, to, call, from, payload, window } = frame;
-        let failure: unknown;
-        try {
-          if (this.#put(peer, kind, type, to, call, from, payload, window) === Put.Full) return some;
-        } catch (error) {
-          failure = error;
-        }
-        frame.cancelled = true;
-        this.release();
-        frame.done(failure);
+      if (frame.cancelled) {
+        peer.outbox.shift();
+        some = true;
+        continue;
       }
+      const { kind, type, to, call, from, payload, window } = frame;
+      let failure: unknown;
+      try {
+        if (this.#put(peer, kind, type, to, call, from, payload, window) === Put.Full) return some;
+      } catch (error) {
+        failure = error;
+      }
+      // Before anybody hears of it, who may give up others.
       peer.outbox.shift();
       some = true;
+      frame.cancelled = true;
+      this.release();
+      frame.done(failure);
     }
     this.#blocked.delete(peer);
     this.#queues.unwatch(peer.mailbox, SPACE);
@@ -602,7 +606,9 @@ export class Dispatcher implements Pumped, Answering {
     const { wire } = this;
     const { kind, sender, type, call, form, bytes } = wire;
     const pending = this.#pending.get(call);
-    if (pending?.peer.mailbox !== sender || (kind === Kind.Answer && !pending.receiver)) {
+    // Who has not been asked yet cannot answer.
+    const isAsked = pending?.peer.mailbox === sender && pending.frame === undefined;
+    if (!isAsked || (kind === Kind.Answer && !pending.receiver)) {
       this.#strayReplies++;
       wire.discard();
       return;

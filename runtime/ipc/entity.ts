@@ -62,7 +62,7 @@ export class Entity implements Disposable {
    *
    * @param type - A number from 0 to 2^32 - 1, for the receiver to choose by.
    * @param data - Bytes; a loan, which is handed over; nothing; anything else goes through the codec.
-   * @throws VdsoError `ERR_VDSO_PEER_GONE` - the receiver's process has closed or ended. A loan stays with the caller.
+   * @throws VdsoError `ERR_VDSO_PEER_GONE` - the receiver's process has closed or ended. A loan stays with the caller, unless it went with a process that ended in this moment.
    * @throws VdsoError `ERR_VDSO_BAD_ENTITY` - not an id. `ERR_VDSO_NOT_CLONABLE` - names the path to what cannot be sent.
    * @throws VdsoError `ERR_VDSO_OUT_OF_MEMORY`, `ERR_VDSO_HEAP_SIZE` - the heap has no room for it, or never has.
    */
@@ -77,7 +77,7 @@ export class Entity implements Disposable {
     }
   }
 
-  /** Sends a message, or returns false when the receiver's mailbox is full. Otherwise as {@link send}. */
+  /** Sends a message, or returns false when the receiver's mailbox is full; a loan then has another handle. Otherwise as {@link send}. */
   trySend(to: EntityId, type: number, data?: unknown): boolean {
     this.#checkOpen();
     checkType(type);

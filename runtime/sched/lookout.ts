@@ -4,7 +4,7 @@
  *
  * @see https://www.kernel.org/doc/html/latest/virt/kvm/halt-polling.html
  */
-/** It never looks for a shorter time, unless its limit is lower. */
+/** Where it grows from, and below which it looks only once: two threads that sleep for long may share a core, which who looks keeps from the other. */
 const LEAST_US = 10;
 /** Looks between two readings of the clock. */
 const LOOKS = 20;
@@ -15,7 +15,7 @@ export class Lookout {
   #us: number;
   #began = 0;
 
-  /** @param mostUs - never looks longer; 0: never looks */
+  /** @param mostUs - never looks longer; 0: only once */
   constructor(mostUs: number) {
     this.#most = mostUs;
     this.#least = Math.min(LEAST_US, mostUs);
@@ -25,6 +25,7 @@ export class Lookout {
   /** @returns have news come while it looked? If not: sleep, then call {@link slept} */
   look(hasNews: () => boolean): boolean {
     this.#began = performance.now();
+    if (this.#us === 0) return hasNews();
     const until = this.#began + this.#us / 1000;
     do {
       for (let n = 0; n < LOOKS; n++) if (hasNews()) return true;

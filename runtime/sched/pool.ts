@@ -45,7 +45,7 @@ export interface PoolOptions extends ExecutorOptions {
   readonly retries?: number;
   /** Default: `Fifo`; priorities mean something under `Cfs` and `Priority`. */
   readonly policy?: Policy;
-  /** How long an idle thread looks for work before it sleeps. Default: 10. */
+  /** How long an idle thread looks for work before it sleeps, at most. Default: 100. */
   readonly spinUs?: number;
   /** Takes the log lines of the pool's own kernel. Default: as for `Kernel.boot`. */
   readonly log?: (line: LogLine) => void;

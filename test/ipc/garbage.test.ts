@@ -120,6 +120,24 @@ test("answers from somebody else than was asked, unasked ones and second ones ar
   expect((await call).data).toBe("the real one");
 });
 
+test("an answer to a call that still waits to be sent is nobody's", async () => {
+  const { party, queue } = await system();
+  const [a, b] = [party(), party({ delivery: "polling" })];
+  const [client, server] = [a.ipc.entity(), b.ipc.entity()];
+  while (client.trySend(server.id, 1));
+  const call = client.call(server.id, 1);
+  // Calls have numbers in turn, from 1.
+  const liar = queue.attach({ pid: 500 });
+  const item = liar.claim(mailboxOf(client.id));
+  new Uint32Array(vvarOf(liar)).set([mailboxOf(server.id), 2 << 16, 0, client.id % 2 ** 21, 1, 0], item >>> 2);
+  liar.commit(mailboxOf(client.id), item);
+  await settle();
+  expect(a.ipc.stats()).toMatchObject({ strayReplies: 1, pendingCalls: 1, waitingToSend: 1 });
+  b.ipc.close();
+  await expectCode("ERR_VDSO_PEER_GONE", () => call);
+  expect(a.ipc.stats()).toMatchObject({ pendingCalls: 0, waitingToSend: 0 });
+});
+
 test("a mailbox that is corrupt closes its process's side: who waits is told", async () => {
   const { party, queue } = await system();
   const [a, b] = [party(), party()];

@@ -8,9 +8,10 @@
  */
 import { me, NOTHING, orderFor, setSelf, takeFound, takeGathered, takeHinted, takeReturned, wordAt, noteSent } from "./blocks";
 import { handleGeneration, makeHandle, NO_UNIT, unitOf } from "./handle";
-import { isHinted, remember } from "./hints";
+import { remember } from "./hints";
 import { HEAP_BYTES, shared, UNIT_BYTES } from "./layout";
 import { discard, enter, isAttached as attached, reap } from "./reap";
+import { forgetUnsent } from "./sent";
 import { bytesOf, HeapStats, look } from "./stats";
 import { arrive, send, sentByMe } from "./transit";
 import { FREE, fits, generationOf, makeWord, nextGeneration, OWNED, orderOf, ownerOf, SENT, sameButOrder, stateOf, wholeOrder } from "./word";
@@ -71,7 +72,7 @@ export function processDrop(pid: u32): void {
 export function allocate(bytes: u32): f64 {
   if (bytes - 1 >= HEAP_BYTES) return bytes == 0 ? HeapError.NoBytes : HeapError.TooLarge;
   const order = orderFor(bytes);
-  let handle = isHinted(order) ? NOTHING : takeReturned(order);
+  let handle = takeReturned(order);
   if (handle != NOTHING) return handle;
   handle = takeHinted(order);
   if (handle != NOTHING) return handle;
@@ -185,6 +186,7 @@ export function takeBack(handle: f64): i32 {
   if (!fits(unit, orderOf(word))) return HeapError.Corrupt;
   // Accepted, or freed with its receiver, since it was looked at.
   if (!arrive(unit, word)) return complain(wordAt(unit).load(), generation);
+  forgetUnsent(orderOf(word), unit);
   return 0;
 }
 

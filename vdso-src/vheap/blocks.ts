@@ -20,7 +20,7 @@
  * Each of these words names the owner: `reap.ts` frees them.
  */
 import { makeHandle } from "./handle";
-import { hinted, recall, remember } from "./hints";
+import { hinted, isHinted, recall, remember } from "./hints";
 import { forgetSent, leaveSent, mayBeReturned, rememberSent, sentGeneration, sentUnit } from "./sent";
 import { HEAP_FAR_BYTES, HEAP_HINTS, HEAP_PASSES, shared, UNIT_BYTES, UNITS } from "./layout";
 import { BUSY, FREE, fits, generationOf, INNER, makeWord, nextGeneration, OWNED, orderOf, ownerOf, PART, stateOf, stride, wholeOrder } from "./word";
@@ -106,9 +106,13 @@ export function noteSent(order: u32, unit: u32, generation: u64): void {
   if (order < FAR_ORDER) rememberSent(order, unit, generation);
 }
 
-/** Lends a block of this order that this process has sent and that its receiver has released. @returns a handle, or {@link NOTHING} */
+/**
+ * Lends a block of this order that this process has sent and that its receiver has released, unless it remembers one that it has released itself.
+ *
+ * @returns a handle, or {@link NOTHING}
+ */
 export function takeReturned(order: u32): f64 {
-  if (!mayBeReturned(order)) return NOTHING;
+  if (isHinted(order) || !mayBeReturned(order)) return NOTHING;
   const unit = sentUnit(order);
   const sent = sentGeneration(order);
   const generation = nextGeneration(sent);

@@ -54,6 +54,12 @@ export function leaveSent(order: u32): void {
   unchecked((skips[order] = unchecked(counts[order])));
 }
 
+/** One that was sent was taken back: it is forgotten if it is the newest. */
+export function forgetUnsent(order: u32, unit: u32): void {
+  const count = unchecked(counts[order]);
+  if (count != 0 && unchecked(units[placeOf(order, count - 1)]) == unit) unchecked((counts[order] = count - 1));
+}
+
 function placeOf(order: u32, index: u32): u32 {
   return order * HEAP_HINTS + ((unchecked(heads[order]) + index) & (HEAP_HINTS - 1));
 }

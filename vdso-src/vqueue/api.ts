@@ -326,13 +326,17 @@ export function take(mailbox: u32): u32 {
 }
 
 let takenUrgent: bool = false;
-/** Was there nothing at the last look? Then this consumer is as quick as its producers: after one item it looks again, before it tries a CAS. */
-let keepsUp: bool = false;
+/**
+ * The mailbox in which the last look found nothing, 0: it found something. There this consumer is as quick as its producers: after one item it looks again,
+ * before it tries a CAS.
+ */
+let keepsUpWith: u32 = 0;
 
 function takeOne(mailbox: u32): u32 {
   const status = takeUpTo(mailbox, 1);
-  if (status == Status.Ok && !takenUrgent && !keepsUp) receiveFrom(mailbox);
-  keepsUp = status == Status.Empty;
+  if (status == Status.Ok && !takenUrgent && keepsUpWith != mailbox) receiveFrom(mailbox);
+  if (status == Status.Empty) keepsUpWith = mailbox;
+  else if (keepsUpWith == mailbox) keepsUpWith = 0;
   return status == Status.Ok ? itemAddress(mailbox, gotIndex, takenUrgent) : <u32>status;
 }
 
