@@ -327,17 +327,20 @@ export function take(mailbox: u32): u32 {
 
 let takenUrgent: bool = false;
 /**
- * The mailbox in which the last look found nothing, 0: it found something. There this consumer is as quick as its producers: after one item it looks again,
+ * The mailbox in which the last look found nothing, 0: that found something. There this consumer is as quick as its producers: after one item it looks again,
  * before it tries a CAS.
  */
 let keepsUpWith: u32 = 0;
 
 function takeOne(mailbox: u32): u32 {
   const status = takeUpTo(mailbox, 1);
-  if (status == Status.Ok && !takenUrgent && keepsUpWith != mailbox) receiveFrom(mailbox);
-  if (status == Status.Empty) keepsUpWith = mailbox;
-  else if (keepsUpWith == mailbox) keepsUpWith = 0;
-  return status == Status.Ok ? itemAddress(mailbox, gotIndex, takenUrgent) : <u32>status;
+  if (status != Status.Ok) {
+    keepsUpWith = mailbox;
+    return <u32>status;
+  }
+  if (!takenUrgent && keepsUpWith != mailbox) receiveFrom(mailbox);
+  keepsUpWith = 0;
+  return itemAddress(mailbox, gotIndex, takenUrgent);
 }
 
 function takeUpTo(mailbox: u32, want: u32): Status {
