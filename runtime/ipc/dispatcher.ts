@@ -389,18 +389,16 @@ export class Dispatcher implements Pumped, Answering {
     payload: Payload,
     window: number,
   ): Put {
-    let put: Put;
+    let failure: unknown;
     try {
-      put = this.wire.put(peer, kind, type, to, call, from, payload, window);
+      const put = this.wire.put(peer, kind, type, to, call, from, payload, window);
+      if (put !== Put.Gone) return put;
     } catch (error) {
-      this.wire.unpack(payload);
       const { code } = error as VdsoError;
-      if (code === "ERR_VDSO_NO_PROCESS" || code === "ERR_VDSO_RECEIVER_ENDED") put = Put.Gone;
-      else throw error;
+      if (code !== "ERR_VDSO_NO_PROCESS" && code !== "ERR_VDSO_RECEIVER_ENDED") failure = error;
     }
-    if (put !== Put.Gone) return put;
     this.wire.unpack(payload);
-    throw peerGone(peer.mailbox);
+    throw failure ?? peerGone(peer.mailbox);
   }
 
   /** Runs it when this run of microtasks is over, and before the thread blocks or the mailbox closes. */
