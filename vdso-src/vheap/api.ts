@@ -6,7 +6,7 @@
  *
  * Who writes what: see `word.ts`. What a death leaves behind: `blocks.ts` for what the allocator does, `transit.ts` for blocks on their way.
  */
-import { me, NOTHING, orderFor, setSelf, takeFound, takeGathered, takeHinted, takeReturned, wordAt, noteSent } from "./blocks";
+import { me, noteSent, NOTHING, orderFor, setSelf, takeFound, takeGathered, takeHinted, takeReturned, wordAt } from "./blocks";
 import { handleGeneration, makeHandle, NO_UNIT, unitOf } from "./handle";
 import { remember } from "./hints";
 import { HEAP_BYTES, shared, UNIT_BYTES } from "./layout";

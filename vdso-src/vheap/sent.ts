@@ -45,7 +45,7 @@ export function forgetSent(order: u32): void {
   unchecked((counts[order] = unchecked(counts[order]) - 1));
 }
 
-/** The oldest is still out: another one's turn, when as many more were sent. */
+/** The oldest is still out: another one's turn, when as many requests have done without as there are others. */
 export function leaveSent(order: u32): void {
   const unit = sentUnit(order);
   const generation = sentGeneration(order);
