@@ -22,6 +22,7 @@
  * aborts on the other side as well.
  */
 import { VdsoError } from "../errors.ts";
+import { membersOnDemand } from "../members.ts";
 import { type EntityId, mailboxOf } from "./address.ts";
 import type { Entity } from "./entity.ts";
 import { ignoreGone } from "./entity.ts";
@@ -333,7 +334,6 @@ export async function expose(ipc: Ipc, name: string, api: object): Promise<Servi
  */
 export async function connect<Api>(ipc: Ipc, name: string, options: WaitOptions = {}): Promise<Remote<Api>> {
   let id: EntityId | undefined = await ipc.whenNamed(name, options);
-  const methods = new Map<string, (...args: unknown[]) => Result>();
   const method =
     (key: string) =>
     (...args: unknown[]): Result => {
@@ -353,18 +353,7 @@ export async function connect<Api>(ipc: Ipc, name: string, options: WaitOptions 
       });
       return call;
     };
-  return new Proxy({} as Remote<Api>, {
-    get(_, key) {
-      // A proxy is awaited like any value: it must not look like a promise.
-      if (typeof key === "symbol" || key === "then") return undefined;
-      let run = methods.get(key);
-      if (!run) {
-        run = method(key);
-        methods.set(key, run);
-      }
-      return run;
-    },
-  });
+  return membersOnDemand(method) as Remote<Api>;
 }
 
 function isIterable(value: unknown): value is AsyncIterable<unknown> {

@@ -22,6 +22,7 @@ import vsched, { CPUS, type CpuStats, Policy, State, type VschedApi } from "../.
 import { VdsoError } from "../errors.ts";
 import type { VdsoLibrary } from "../image/library.ts";
 import type { Loan } from "../ipc/heap.ts";
+import { membersOnDemand } from "../members.ts";
 import { attach as attachProcess } from "../process/attach.ts";
 import { Cpu } from "./cpu.ts";
 import { Executors, heapOf, type SchedulerKernel } from "./executors.ts";
@@ -226,24 +227,11 @@ export class Scheduler implements AsyncDisposable {
 
   /** A module's exported functions, each call a task: {@link submit} with types. */
   module<Module>(url: string | URL, options?: TaskOptions): Portable<Module> {
-    const call =
-      (name: string) =>
-      (...args: unknown[]) =>
-        this.submit(url, name, args, options).result;
-    const calls = new Map<string, ReturnType<typeof call>>();
-    const handler: ProxyHandler<object> = {
-      get: (_, name) => {
-        // A promise that resolves to this object asks it for `then`.
-        if (typeof name !== "string" || name === "then") return undefined;
-        let found = calls.get(name);
-        if (!found) {
-          found = call(name);
-          calls.set(name, found);
-        }
-        return found;
-      },
-    };
-    return new Proxy({}, handler) as Portable<Module>;
+    return membersOnDemand(
+      (name) =>
+        (...args: unknown[]) =>
+          this.submit(url, name, args, options).result,
+    ) as Portable<Module>;
   }
 
   /** A buffer of the shared heap, to lend to tasks. @throws VdsoError `ERR_VDSO_TOO_LARGE` - the kernel has no image `vheap`. For other errors see `Heap.loan`. */

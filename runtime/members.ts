@@ -1,0 +1,20 @@
+/**
+ * An object whose members are made when they are first asked for, by name. Each is its own from then on, so that no trap stands between a call and its
+ * function. No member looks like a promise's `then`: such objects are awaited like any value.
+ */
+export function membersOnDemand(make: (name: string) => unknown): object {
+  const prototype = new Proxy(
+    {},
+    {
+      get(_, name) {
+        if (typeof name !== "string" || name === "then") return undefined;
+        const value = make(name);
+        Object.defineProperty(members, name, { value, enumerable: true });
+        return value;
+      },
+      set: () => false,
+    },
+  );
+  const members: object = Object.create(prototype);
+  return members;
+}
