@@ -6,6 +6,7 @@
  * behind.
  */
 import type { VqueueApi } from "../../generated/vqueue/vqueue.js";
+import { nowMs } from "../clock.ts";
 import { VdsoError } from "../errors.ts";
 import { vvarOf } from "../loader/attach.ts";
 import { type EntityId, idOf, localIn, localOf, mailboxOf, NUMBERS, numberIn } from "./address.ts";
@@ -243,7 +244,7 @@ export class Dispatcher implements Pumped, Answering {
   callSync(from: number, to: EntityId, type: number, data: unknown, timeoutMs: number): Message {
     const peer = this.#peerFor(to);
     const payload = this.wire.pack(data);
-    const ends = performance.now() + timeoutMs;
+    const ends = nowMs() + timeoutMs;
     let answer: Message | undefined;
     let failure: { readonly error: unknown } | undefined;
     const pending = new Pending(
@@ -262,7 +263,7 @@ export class Dispatcher implements Pumped, Answering {
       this.poll();
       if (answer) return answer;
       if (failure) throw failure.error;
-      const left = ends - performance.now();
+      const left = ends - nowMs();
       if (left > 0) this.wait(left);
       else this.#cancel(pending, timedOut("callSync", timeoutMs));
     }

@@ -1,4 +1,5 @@
 /** One end of conversations: what a process has an id for. */
+import { nowMs } from "../clock.ts";
 import { VdsoError } from "../errors.ts";
 import { type EntityId, tagOf } from "./address.ts";
 import type { Dispatcher } from "./dispatcher.ts";
@@ -157,11 +158,11 @@ export class Entity implements Disposable {
   /** As {@link recv}, or {@link recvAny} without a type; blocks the thread. */
   recvSync(type?: number, { timeoutMs = Number.POSITIVE_INFINITY } = {}): Message {
     checkOptions({ timeoutMs });
-    const ends = performance.now() + timeoutMs;
+    const ends = nowMs() + timeoutMs;
     for (;;) {
       const message = this.tryRecv(type);
       if (message) return message;
-      const left = ends - performance.now();
+      const left = ends - nowMs();
       if (left <= 0) throw timedOut("recvSync", timeoutMs);
       this.#dispatcher.wait(left);
     }

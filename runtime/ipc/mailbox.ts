@@ -13,6 +13,7 @@
  * ```
  */
 import { Policy, Status, type VqueueApi, Watch } from "../../generated/vqueue/vqueue.js";
+import { nowMs } from "../clock.ts";
 import { VdsoError } from "../errors.ts";
 import { pidOf, vvarOf } from "../loader/attach.ts";
 import { FIRST_ADDRESS, failure, isOver } from "./failure.ts";
@@ -391,9 +392,9 @@ function checkSome(mailboxes: readonly Mailbox[]): void {
 }
 
 function deadline(timeoutMs: number | undefined): number {
-  return timeoutMs === undefined ? Infinity : performance.now() + timeoutMs;
+  return timeoutMs === undefined ? Infinity : nowMs() + timeoutMs;
 }
 
 function left(end: number): number {
-  return end === Infinity ? -1 : Math.max(0, end - performance.now());
+  return end === Infinity ? -1 : Math.max(0, end - nowMs());
 }

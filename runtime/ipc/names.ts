@@ -1,5 +1,6 @@
 /** Names of entities, over vnames. */
 import type { VnamesApi } from "../../generated/vnames/vnames.js";
+import { nowMs } from "../clock.ts";
 import { VdsoError, type VdsoErrorCode } from "../errors.ts";
 import { vvarOf } from "../loader/attach.ts";
 import type { EntityId } from "./address.ts";
@@ -45,10 +46,10 @@ export class Names {
   }
 
   async add(name: string, id: EntityId): Promise<void> {
-    const ends = performance.now() + BUSY_MS;
+    const ends = nowMs() + BUSY_MS;
     let status = this.#api.add(name, id);
     // Somebody adds a name, or died while he did and is not reaped yet.
-    while (status === BUSY && performance.now() < ends) {
+    while (status === BUSY && nowMs() < ends) {
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       status = this.#api.add(name, id);
     }
@@ -90,12 +91,12 @@ export class Names {
   /** As {@link wait}, blocks the thread. */
   waitSync(name: string, timeoutMs: number): EntityId {
     this.#checkLength(name);
-    const ends = performance.now() + timeoutMs;
+    const ends = nowMs() + timeoutMs;
     for (;;) {
       const seen = Atomics.load(this.#words, this.#changes);
       const id = this.find(name);
       if (id !== undefined) return id;
-      const left = ends - performance.now();
+      const left = ends - nowMs();
       if (left <= 0) throw timedOut(`wait for the name "${name}"`, timeoutMs);
       Atomics.wait(this.#words, this.#changes, seen, Math.min(left, NAP_MS));
     }

@@ -7,6 +7,7 @@
  * again after a number of times that doubles. It has to try by itself: two ends that both park wait longer for each other than either would have to look.
  */
 import type { VqueueApi } from "../../generated/vqueue/vqueue.js";
+import { nowMs } from "../clock.ts";
 import { nextTurn } from "./turn.ts";
 
 export type Delivery = "adaptive" | "eventLoop" | "polling";
@@ -129,7 +130,7 @@ export class Pump {
     // Looks in vain since there was something, and when to stop.
     let looks = 0;
     let looksEnd = 0;
-    let turnEnds = performance.now() + TURN_MS;
+    let turnEnds = nowMs() + TURN_MS;
     let rounds = 0;
     while (!this.#closed) {
       const flushed = this.#work.flush();
@@ -139,12 +140,12 @@ export class Pump {
         if (looks > 0) this.#gain();
         looks = 0;
       } else {
-        if (looks++ === 0) looksEnd = this.#isWorthIt() ? performance.now() + LOOK_MS : 0;
-        if (looksEnd === 0 || (looks % CLOCK_ROUNDS === 0 && performance.now() >= looksEnd)) {
+        if (looks++ === 0) looksEnd = this.#isWorthIt() ? nowMs() + LOOK_MS : 0;
+        if (looksEnd === 0 || (looks % CLOCK_ROUNDS === 0 && nowMs() >= looksEnd)) {
           if (looksEnd > 0) this.#lose();
           looks = 0;
           if (await this.#park()) {
-            turnEnds = performance.now() + TURN_MS;
+            turnEnds = nowMs() + TURN_MS;
             continue;
           }
         }
@@ -152,9 +153,9 @@ export class Pump {
       rounds += count >= CLOCK_ROUNDS ? CLOCK_ROUNDS : 1;
       if (rounds >= CLOCK_ROUNDS) {
         rounds = 0;
-        if (performance.now() > turnEnds) {
+        if (nowMs() > turnEnds) {
           await nextTurn();
-          turnEnds = performance.now() + TURN_MS;
+          turnEnds = nowMs() + TURN_MS;
         }
       }
       await undefined;

@@ -12,6 +12,7 @@
  * Portable tasks are exported functions of modules; whichever CPU takes one imports the module (once) and calls the function.
  */
 import { CPUS, Failure, State, type VschedApi, Why } from "../../generated/vsched/vsched.js";
+import { nowMs, sharedNowUs } from "../clock.ts";
 import { VdsoError } from "../errors.ts";
 import type { Heap } from "../ipc/heap.ts";
 import { vvarOf } from "../loader/attach.ts";
@@ -87,6 +88,8 @@ export class Cpu implements CoroutineHost {
   readonly #functions: (Callable | undefined)[] = [];
   /** Numbers of functions, by module and name: to join the two for each task would cost more than the look. */
   readonly #names = new Map<string, Map<string, number>>();
+  /** The function that was asked for last, and most often is asked for again. */
+  #asked = { url: "", name: "", number: 0 };
   /** The coroutine that runs, or will go on in a microtask; or the id of a task whose module is being loaded. */
   #running: Coroutine | number | undefined;
   /** Ends {@link Cpu.#work}; undefined while the loop does not run. */
@@ -102,8 +105,7 @@ export class Cpu implements CoroutineHost {
   #listening = false;
   /** Lent for so many milliseconds of each turn of the event loop. */
   #lentMs: number | undefined;
-  readonly #origin = performance.timeOrigin;
-  /** The time told last, and whether that was when a task gave up this CPU just now. */
+  /** The time told last, and whether that was just now: when a task gave up this CPU, or after a sleep. */
   #us = 0;
   #justTold = false;
   /** Exit code of the image's running task, a coroutine of this thread that has ended: it exits in the call that picks the next. */
@@ -277,8 +279,14 @@ export class Cpu implements CoroutineHost {
 
   /** A number for an exported function of a module. @throws VdsoError `ERR_VDSO_NAME` - too long, or too many. */
   entryFor(url: string, name: string): number {
-    const known = this.#names.get(url)?.get(name);
-    if (known !== undefined) return known;
+    const asked = this.#asked;
+    if (asked.name === name && asked.url === url) return asked.number;
+    const number = this.#names.get(url)?.get(name) ?? this.#newEntry(url, name);
+    this.#asked = { url, name, number };
+    return number;
+  }
+
+  #newEntry(url: string, name: string): number {
     const text = `${url}#${name}`;
     const number = this.api.nameNumber(text);
     if (number < 0) {
@@ -295,7 +303,7 @@ export class Cpu implements CoroutineHost {
   /** Runs tasks until {@link stop}. */
   async run(): Promise<void> {
     const { dedicated, idleMs = Number.POSITIVE_INFINITY } = this.#options;
-    let turned = performance.now();
+    let turned = nowMs();
     let worked = turned;
     let steps = this.#steps;
     while (!this.#stopped) {
@@ -303,14 +311,14 @@ export class Cpu implements CoroutineHost {
       if (this.#stopped) break;
       if (this.#steps !== steps || this.#coroutines.size > 0) {
         steps = this.#steps;
-        worked = performance.now();
-      } else if (performance.now() - worked > idleMs) break;
+        worked = nowMs();
+      } else if (nowMs() - worked > idleMs) break;
       // A thread that exists for this; another one lives as long as it has something to wait for.
       this.#hold.set(dedicated || this.pending + this.#guests > 0);
       // The event loop has its own things to do: messages, timers, promises of the host. Before a sleep, so that who is woken begins at once.
-      if (busy || performance.now() - turned > this.#sliceMs) {
+      if (busy || nowMs() - turned > this.#sliceMs) {
         await nextTurn();
-        turned = performance.now();
+        turned = nowMs();
       } else await this.#idle();
     }
     this.#hold.end();
@@ -345,13 +353,8 @@ export class Cpu implements CoroutineHost {
     this.#pump();
   }
 
-  /** Microseconds, of a clock that all threads share. */
-  get now(): number {
-    return (this.#origin + performance.now()) * 1000;
-  }
-
   tellTime(): number {
-    this.#us = this.now;
+    this.#us = sharedNowUs();
     this.#justTold = true;
     this.api.setNow(this.#us);
     return this.#us;
@@ -375,7 +378,7 @@ export class Cpu implements CoroutineHost {
   #work(): Promise<boolean> {
     const drained = Promise.withResolvers<boolean>();
     this.#drained = drained;
-    this.#until = this.now + this.#sliceMs * 1000;
+    this.#until = sharedNowUs() + this.#sliceMs * 1000;
     this.#pump();
     return drained.promise;
   }
@@ -410,7 +413,8 @@ export class Cpu implements CoroutineHost {
   #runTasks(): boolean | undefined {
     const { api } = this;
     for (let round = 0; !this.#stopped; round++) {
-      const us = this.#justTold ? this.#us : this.now;
+      const us = this.#justTold ? this.#us : sharedNowUs();
+      this.#us = us;
       this.#justTold = false;
       if (us > this.#until) {
         this.#exit();
@@ -481,8 +485,10 @@ export class Cpu implements CoroutineHost {
   /** A dedicated thread sleeps without its event loop, at most until that has to get a turn: the kernel's requests come by it. */
   #park(): void {
     if (this.#lookout.look(this.#hasNews)) return;
-    this.api.park(Math.max(this.#until - this.now, 0) / 1000);
-    this.#lookout.slept();
+    this.api.park(Math.max(this.#until - sharedNowUs(), 0) / 1000);
+    this.#us = sharedNowUs();
+    this.#justTold = true;
+    this.#lookout.slept(this.#us);
   }
 
   async #idle(): Promise<void> {
@@ -648,7 +654,9 @@ export class Cpu implements CoroutineHost {
       return;
     }
     this.#coroutines.delete(id);
-    if (!task && --this.#guests === 0) for (const resolve of this.#onNoGuests.splice(0)) resolve();
+    if (!task && --this.#guests === 0 && this.#onNoGuests.length > 0) {
+      for (const resolve of this.#onNoGuests.splice(0)) resolve();
+    }
     coroutine.releaseLoans();
     this.#running = undefined;
     this.#tellEnd();
@@ -658,14 +666,17 @@ export class Cpu implements CoroutineHost {
 
   /** Runs a task that is not one of this thread's coroutines. */
   #stepElsewhere(id: number): void {
-    if (this.#native.knows(id)) {
-      const next = this.#native.run(id, this.#now, this.#fail);
-      if (next !== 0) this.#step(next);
-      return;
-    }
     const kind = this.api.kindOf(id);
-    if (kind === Kind.Native) void this.#loadNative(id).finally(this.#pump);
-    else {
+    if (kind === Kind.Native) {
+      if (!this.#native.knows(id)) {
+        void this.#loadNative(id).finally(this.#pump);
+        return;
+      }
+      const next = this.#native.run(id, sharedNowUs, this.#fail);
+      if (next === 0) return;
+      this.tellTime();
+      this.#step(next);
+    } else {
       const run = this.#functions[this.api.entryOf(id)];
       if (run) this.#call(id, run, kind);
       else void this.#load(id, kind).finally(this.#pump);
@@ -686,7 +697,6 @@ export class Cpu implements CoroutineHost {
     this.#running = undefined;
   }
 
-  readonly #now = (): number => this.now;
   readonly #fail = (id: number, error: unknown): void => {
     this.#answer(id, false, error, true);
   };
@@ -716,15 +726,19 @@ export class Cpu implements CoroutineHost {
       this.#running = undefined;
       return;
     }
+    this.tellTime();
     this.#call(id, this.#functions[entry]!, kind);
   }
 
+  /** The time when it was picked was told just now. */
   #call(id: number, run: Callable, kind: number): void {
     const { api, payloads } = this;
-    payloads.stampBegin(id, this.tellTime());
+    payloads.stampBegin(id, this.#us);
     const thread = kind === Kind.Thread ? this.#threadContext(id) : undefined;
     const coroutine = new Coroutine(this, id, (context) => {
-      const outcome = run(...payloads.takeArguments(id), thread ?? context);
+      const args = payloads.takeArguments(id);
+      args.push(thread ?? context);
+      const outcome = run(...args);
       thread?.end();
       return outcome;
     });

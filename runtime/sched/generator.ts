@@ -5,7 +5,7 @@ import { Task } from "./task.ts";
 type Waits = Generator<unknown, unknown, unknown>;
 
 export function isGenerator(value: unknown): value is Waits {
-  return Object.prototype.toString.call(value) === "[object Generator]";
+  return typeof value === "object" && Object.prototype.toString.call(value) === "[object Generator]";
 }
 
 /**

@@ -8,6 +8,8 @@ const STEPS = 8;
 const STEP_BITS = 3;
 /** 2^42 us are 50 days. */
 const DOUBLINGS = 42;
+/** Of the last bucket, beyond those that an integer of 31 bits has. */
+const MORE_DOUBLINGS = DOUBLINGS + STEP_BITS - 1 - 31;
 
 export interface Durations {
   readonly count: number;
@@ -57,11 +59,15 @@ export class Histogram {
   }
 }
 
+/** By whole numbers: a logarithm costs more than all else here. */
 function bucketOf(us: number): number {
-  if (us < STEPS) return Math.floor(us);
-  const doubling = Math.floor(Math.log2(us));
-  const step = Math.floor(us / 2 ** (doubling - STEP_BITS)) - STEPS;
-  return Math.min((doubling - STEP_BITS + 1) * STEPS + step, DOUBLINGS * STEPS - 1);
+  if (us >= 2 ** 31) {
+    return bucketOf(Math.min(us / 2 ** MORE_DOUBLINGS, 2 ** 31 - 1)) + MORE_DOUBLINGS * STEPS;
+  }
+  const whole = us | 0;
+  if (whole < STEPS) return whole;
+  const doubling = 31 - Math.clz32(whole);
+  return (doubling - STEP_BITS) * STEPS + (whole >> (doubling - STEP_BITS));
 }
 
 function upperEnd(bucket: number): number {

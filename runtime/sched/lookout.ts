@@ -4,6 +4,8 @@
  *
  * @see https://www.kernel.org/doc/html/latest/virt/kvm/halt-polling.html
  */
+import { sharedNowUs } from "../clock.ts";
+
 /** Where it grows from, and below which it looks only once: two threads that sleep for long may share a core, which who looks keeps from the other. */
 const LEAST_US = 10;
 /** Looks between two readings of the clock. */
@@ -24,17 +26,18 @@ export class Lookout {
 
   /** @returns have news come while it looked? If not: sleep, then call {@link slept} */
   look(hasNews: () => boolean): boolean {
-    this.#began = performance.now();
+    this.#began = sharedNowUs();
     if (this.#us === 0) return hasNews();
-    const until = this.#began + this.#us / 1000;
+    const until = this.#began + this.#us;
     do {
       for (let n = 0; n < LOOKS; n++) if (hasNews()) return true;
-    } while (performance.now() < until);
+    } while (sharedNowUs() < until);
     return false;
   }
 
-  slept(): void {
-    const us = (performance.now() - this.#began) * 1000;
+  /** @param now - in microseconds, of the shared clock */
+  slept(now = sharedNowUs()): void {
+    const us = now - this.#began;
     if (us > this.#most) this.#us = this.#us > this.#least ? this.#us / 2 : 0;
     else this.#us = Math.min(Math.max(this.#us * 2, this.#least), this.#most);
   }

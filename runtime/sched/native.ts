@@ -12,6 +12,7 @@ import { VdsoError } from "../errors.ts";
 import type { VdsoLibrary } from "../image/library.ts";
 import type { Payloads } from "./payload.ts";
 import { cancelled, Kind } from "./task.ts";
+import { INDEX_MASK } from "./task-table.ts";
 
 export const AGAIN = -1;
 export const WAIT = -2;
@@ -20,7 +21,6 @@ export const WAIT = -2;
 export type AttachLibrary = (library: VdsoLibrary) => unknown;
 type Poll = (state: number, task: number) => number;
 
-const INDEX_MASK = 0x3fff;
 /** Polls between two looks at the clock. */
 const POLLS_PER_LOOK = 16;
 /** Polls before the loop looks for other things. */

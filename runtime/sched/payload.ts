@@ -19,6 +19,7 @@ import { structured } from "../ipc/codec.ts";
 import { type Heap, Loan } from "../ipc/heap.ts";
 import { vvarOf } from "../loader/attach.ts";
 import { syncOf, syncToken } from "./sync.ts";
+import { INDEX_MASK } from "./task-table.ts";
 
 const Form = { Nothing: 0, Scalars: 1, Value: 2, Lent: 3, Sent: 4 } as const;
 const Scalar = { Undefined: 0, Null: 1, False: 2, True: 3, Number: 4 } as const;
@@ -46,7 +47,9 @@ const NO_BYTES = new Uint8Array(0);
 /** How values get into the tasks of an image and out again, for one process. */
 export class Payloads {
   readonly heap: Heap | undefined;
-  readonly #api: VschedApi;
+  /** Where the bytes of the table's first task are, and how far apart those of two are. */
+  readonly #first: number;
+  readonly #stride: number;
   readonly #owner: { readonly api: VschedApi };
   readonly #pid: number;
   readonly #bytes: Uint8Array<SharedArrayBuffer>;
@@ -58,7 +61,8 @@ export class Payloads {
 
   /** Without a heap, values have to fit into a task. */
   constructor(api: VschedApi, pid: number, heap: Heap | undefined) {
-    this.#api = api;
+    this.#first = api.dataAddress(0);
+    this.#stride = api.dataAddress(1) - this.#first;
     this.#owner = { api };
     this.#pid = pid;
     this.heap = heap;
@@ -100,7 +104,7 @@ export class Payloads {
    * @throws VdsoError `ERR_VDSO_HEAP_SIZE` - they are larger than that.
    */
   putArguments(id: number, args: readonly unknown[] | Packed): void {
-    const at = this.#api.dataAddress(id);
+    const at = this.#dataAt(id);
     this.#floats[(at + BEGAN) >>> 3] = 0;
     this.#floats[(at + CREATOR) >>> 3] = this.#pid;
     const packed = "bytes" in args ? args : undefined;
@@ -147,7 +151,7 @@ export class Payloads {
    * @throws VdsoError `ERR_VDSO_TASK_KILLED` - the sender has ended, and its memory with it.
    */
   takeArguments(id: number): unknown[] {
-    const at = this.#api.dataAddress(id);
+    const at = this.#dataAt(id);
     if (this.#bytes[at] === Form.Scalars) return this.#takeScalars(at);
     const args = structured.decode(this.#encodedArguments(at), (token) => this.#borrow(token)) as unknown[];
     const sender = this.#floats[(at + CREATOR) >>> 3]!;
@@ -186,12 +190,12 @@ export class Payloads {
 
   /** Notes when a task began. */
   stampBegin(id: number, us: number): void {
-    this.#floats[(this.#api.dataAddress(id) + BEGAN) >>> 3] = us;
+    this.#floats[(this.#dataAt(id) + BEGAN) >>> 3] = us;
   }
 
   /** Notes when a task ended, and what became of it. Loans in the value are handed over. @throws as {@link putArguments} */
   putResult(id: number, value: unknown, us: number): void {
-    const at = this.#api.dataAddress(id);
+    const at = this.#dataAt(id);
     const receiver = this.#floats[(at + CREATOR) >>> 3]!;
     if (isScalar(value)) this.#putScalar(at, value);
     else {
@@ -221,14 +225,14 @@ export class Payloads {
 
   /** Writes that there is no value. */
   putNothing(id: number, us: number): void {
-    const at = this.#api.dataAddress(id);
+    const at = this.#dataAt(id);
     this.#bytes[at] = Form.Nothing;
     this.#floats[(at + ENDED) >>> 3] = us;
   }
 
   /** Reads what became of a task that has exited. @throws VdsoError `ERR_VDSO_GARBAGE` - these are not bytes of a value. */
   takeResult(id: number): unknown {
-    const at = this.#api.dataAddress(id);
+    const at = this.#dataAt(id);
     switch (this.#bytes[at]) {
       case Form.Nothing:
         return undefined;
@@ -245,7 +249,7 @@ export class Payloads {
 
   /** Of a task whose process died: gives back what had been sent of its result. */
   discardResult(id: number): void {
-    const at = this.#api.dataAddress(id);
+    const at = this.#dataAt(id);
     const { heap } = this;
     if (!heap || this.#bytes[at] !== Form.Sent) return;
     // The buffer with the names of the others is sent first: when it did not come, nothing did, and its sender's memory is taken back by the heap.
@@ -260,10 +264,15 @@ export class Payloads {
 
   /** When a task that has exited began (0: it has not), and when it ended, in microseconds of the shared clock. */
   beganAt(id: number): number {
-    return this.#floats[(this.#api.dataAddress(id) + BEGAN) >>> 3]!;
+    return this.#floats[(this.#dataAt(id) + BEGAN) >>> 3]!;
   }
   endedAt(id: number): number {
-    return this.#floats[(this.#api.dataAddress(id) + ENDED) >>> 3]!;
+    return this.#floats[(this.#dataAt(id) + ENDED) >>> 3]!;
+  }
+
+  /** As the image's `dataAddress`, without a call. */
+  #dataAt(id: number): number {
+    return this.#first + (id & INDEX_MASK) * this.#stride;
   }
 
   // ------------------------------------------------------------------ inline

@@ -18,6 +18,7 @@ import { VdsoError, type VdsoErrorCode } from "../errors.ts";
 import { type Heap, Loan } from "../ipc/heap.ts";
 import { Kernel } from "../kernel/kernel.ts";
 import type { LogLine } from "../kernel/log.ts";
+import { membersOnDemand } from "../members.ts";
 import type { ExitStatus } from "../platform/protocol.ts";
 import { Bag, type Placed } from "./bag.ts";
 import { ANYWHERE, Cpu, type Outcome } from "./cpu.ts";
@@ -242,24 +243,12 @@ export class Pool implements AsyncDisposable {
     const address = String(url);
     let found = this.#modules.get(address);
     if (!found) {
-      const calls = new Map<string, object>();
-      found = new Proxy(
-        {},
-        {
-          get: (_, name) => {
-            // A promise that resolves to this object asks it for `then`.
-            if (typeof name !== "string" || name === "then") return undefined;
-            let call = calls.get(name);
-            if (!call) {
-              const reference = { url: address, name };
-              call = (...args: unknown[]) => this.#submit(reference, args, {});
-              references.set(call, reference);
-              calls.set(name, call);
-            }
-            return call;
-          },
-        },
-      );
+      found = membersOnDemand((name) => {
+        const reference = { url: address, name };
+        const call = (...args: unknown[]) => this.#submit(reference, args, {});
+        references.set(call, reference);
+        return call;
+      });
       this.#modules.set(address, found);
     }
     return found as Portable<Module>;
@@ -468,7 +457,7 @@ export class Pool implements AsyncDisposable {
     const { payloads } = this.#cpu;
     this.#inFlight--;
     job.id = 0;
-    clearTimeout(job.grace);
+    if (job.grace !== undefined) clearTimeout(job.grace);
     const died = !ok && value instanceof VdsoError && value.code === "ERR_VDSO_TASK_KILLED";
     if (died && job.retries > 0 && !job.settled && this.#state !== "closed") {
       job.retries--;

@@ -17,6 +17,7 @@
  * cancelled, with `ERR_VDSO_CANCELLED`.
  */
 import { Failure, type VschedApi, Why } from "../../generated/vsched/vsched.js";
+import { sharedNowUs } from "../clock.ts";
 import { VdsoError } from "../errors.ts";
 import { type TaskContext, WAIT } from "./task.ts";
 import type { ThreadContext } from "./thread.ts";
@@ -464,7 +465,7 @@ function deadlineOf({ timeoutMs }: WaitSyncOptions): number {
   if (typeof timeoutMs !== "number" || !(timeoutMs >= 0)) {
     throw new VdsoError("ERR_VDSO_ARGUMENT", `timeoutMs: expected a number from 0 on, found ${String(timeoutMs)}`);
   }
-  return (performance.timeOrigin + performance.now() + timeoutMs) * 1000;
+  return sharedNowUs() + timeoutMs * 1000;
 }
 
 /** What stands in for one of them among a task's values; undefined: it is none. */

@@ -1,7 +1,8 @@
 /** What is known of tasks in this thread, by id. A task's slot in the image's table is its place here, so that nothing is hashed or allocated. */
 import { TASKS } from "../../generated/vsched/vsched.js";
 
-const INDEX_MASK = 0x3fff;
+/** Of an id: its slot in the table. */
+export const INDEX_MASK = 0x3fff;
 
 export class TaskTable<T> {
   readonly #ids = new Uint32Array(TASKS);

@@ -12,6 +12,7 @@
  * ```
  */
 import { CPUS, State, TRACE_LEN, TraceEvent, type VschedApi } from "../../generated/vsched/vsched.js";
+import { sharedNowUs } from "../clock.ts";
 import { Kind, NAMED_KINDS } from "./task.ts";
 
 /** Something that happened to a task. */
@@ -153,7 +154,7 @@ export function chromeTrace(
 
 /** Every live CPU. */
 export function viewCpus(api: VschedApi): CpuView[] {
-  const us = (performance.timeOrigin + performance.now()) * 1000;
+  const us = sharedNowUs();
   const views: CpuView[] = [];
   for (let cpu = 0; cpu < CPUS; cpu++) {
     const { live, pid, load, switches, steals, parks, sinceUs, current: task } = api.cpuStats(cpu);

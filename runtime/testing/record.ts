@@ -2,11 +2,13 @@
  * What a process did last, in shared memory: readable when the process was killed or hangs.
  *
  *     0  notes written (u32)     4  inside (i32): 1 while the call runs that the last note names
- *     8  two cells: time (f64, ms), bytes (u32), 4 unused, text (UTF-8)
+ *     8  two cells: time (f64, us), bytes (u32), 4 unused, text (UTF-8)
  *
  * The process writes, the kernel's thread reads. The process writes the cell that is not shown and then shows it: wherever it dies, the
  * cell that is shown is whole.
  */
+
+import { sharedNowUs } from "../clock.ts";
 
 const CELL = { at: 0, bytes: 8, text: 16 };
 const TEXT_BYTES = 304;
@@ -29,9 +31,6 @@ export interface Note {
 export function createRecord(): SharedArrayBuffer {
   return new SharedArrayBuffer(CELLS_AT + 2 * CELL_BYTES);
 }
-
-/** Milliseconds, the same in all threads. */
-const now = (): number => performance.timeOrigin + performance.now();
 
 const cellAt = (count: number): number => CELLS_AT + (count & 1) * CELL_BYTES;
 
@@ -56,7 +55,7 @@ export class RecordWriter {
     const { written } = this.#encoder.encodeInto(text, this.#scratch);
     this.#bytes.set(this.#scratch.subarray(0, written), cell + CELL.text);
     this.#view.setUint32(cell + CELL.bytes, written, true);
-    this.#view.setFloat64(cell + CELL.at, now(), true);
+    this.#view.setFloat64(cell + CELL.at, sharedNowUs(), true);
     // SYNC note: shows the cell written above; pairs with `note` in readRecord().
     Atomics.store(this.#words, 0, count);
   }
@@ -77,7 +76,7 @@ export function readRecord(record: SharedArrayBuffer): Note | undefined {
     const cell = cellAt(count);
     const bytes = Math.min(view.getUint32(cell + CELL.bytes, true), TEXT_BYTES);
     const text = new TextDecoder().decode(new Uint8Array(record, cell + CELL.text, bytes).slice());
-    const ageMs = Math.max(0, now() - view.getFloat64(cell + CELL.at, true));
+    const ageMs = Math.max(0, sharedNowUs() - view.getFloat64(cell + CELL.at, true)) / 1000;
     const inside = Atomics.load(words, 1) !== 0;
     if (Atomics.load(words, 0) === count || attempt === READ_ATTEMPTS) return { text, inside, count, ageMs };
   }

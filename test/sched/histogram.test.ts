@@ -21,3 +21,14 @@ test("nothing, less than nothing and centuries are counted too", () => {
   histogram.record(1e16);
   expect(histogram.summary()).toMatchObject({ count: 2, maxMs: 1e13 });
 });
+
+test("each bucket's values are at most an eighth above its least, to the last of 50 days", () => {
+  for (let us = 1; us < 2 ** 43; us = Math.ceil(us * 1.03)) {
+    const histogram = new Histogram();
+    histogram.record(us);
+    histogram.record(2 ** 44);
+    const found = histogram.percentile(0.5);
+    expect(found).toBeGreaterThanOrEqual(us);
+    expect(found).toBeLessThanOrEqual(us * 1.125 + 1);
+  }
+});
