@@ -260,14 +260,14 @@ export class Cpu implements CoroutineHost {
       api.release(id);
       throw error;
     }
-    this.#handles.set(id, outcome);
     const begun = api.start(id);
     if (begun < 0) {
-      this.#handles.delete(id);
       payloads.freeArguments(id);
       api.release(id);
       started(begun, priority);
     }
+    // Not before: meanwhile the thread that runs it wakes up.
+    this.#handles.set(id, outcome);
     return id;
   }
 
