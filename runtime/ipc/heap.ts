@@ -266,6 +266,16 @@ export class Loan implements Disposable {
   }
 }
 
+/** {@link Loan.takeBack} for whoever has something else to report. @returns false: the receiver has the buffer, or has ended with it */
+export function tookBack(loan: Loan): boolean {
+  try {
+    loan.takeBack();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 let napWord: Int32Array<SharedArrayBuffer> | undefined;
 
 /** A moment for others to get on with it. Where this thread must not sleep, none. */

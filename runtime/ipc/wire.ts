@@ -11,7 +11,7 @@ import type { VqueueApi } from "../../generated/vqueue/vqueue.js";
 import { VdsoError } from "../errors.ts";
 import { vvarOf } from "../loader/attach.ts";
 import type { Codec, Replace } from "./codec.ts";
-import { type Heap, Loan } from "./heap.ts";
+import { type Heap, Loan, tookBack } from "./heap.ts";
 
 export const Kind = {
   Message: 0,
@@ -279,15 +279,5 @@ export class Wire {
   /** Gives back the buffer of a frame that nobody wants. */
   discard(): void {
     if (this.lent && this.heap.api.accept(this.handle) > 0) this.heap.api.release(this.handle);
-  }
-}
-
-/** Undoes a transfer. @returns false: the receiver has the buffer, or has ended with it */
-function tookBack(loan: Loan): boolean {
-  try {
-    loan.takeBack();
-    return true;
-  } catch {
-    return false;
   }
 }

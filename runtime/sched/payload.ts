@@ -14,9 +14,9 @@
  */
 import { HEAP_BYTES } from "../../generated/vheap/vheap.js";
 import { DATA_BYTES, type VschedApi } from "../../generated/vsched/vsched.js";
-import { VdsoError, type VdsoErrorCode } from "../errors.ts";
+import { VdsoError } from "../errors.ts";
 import { structured } from "../ipc/codec.ts";
-import { type Heap, Loan } from "../ipc/heap.ts";
+import { type Heap, Loan, tookBack } from "../ipc/heap.ts";
 import { vvarOf } from "../loader/attach.ts";
 import { syncOf, syncToken } from "./sync.ts";
 import { INDEX_MASK } from "./task-table.ts";
@@ -373,7 +373,7 @@ export class Payloads {
         sent.push(loan);
       }
     } catch (error) {
-      for (const loan of sent) takeBack(loan);
+      for (const loan of sent) tookBack(loan);
       own[Symbol.dispose]();
       throw error;
     }
@@ -485,16 +485,6 @@ function tableAfter(bytes: number): number {
 function viewOf({ buffer, byteOffset, length }: Uint8Array): DataView {
   return new DataView(buffer, byteOffset, length);
 }
-
-function takeBack(loan: Loan): void {
-  try {
-    loan.takeBack();
-  } catch (error) {
-    if (!GONE.has((error as VdsoError).code)) throw error;
-  }
-}
-/** The receiver has ended, and what was sent to it with it. */
-const GONE = new Set<VdsoErrorCode>(["ERR_VDSO_STALE_HANDLE", "ERR_VDSO_DOUBLE_FREE"]);
 
 function isLarge(value: object): value is Uint8Array {
   return value instanceof Uint8Array && value.length >= LARGE_BYTES;
