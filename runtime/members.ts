@@ -1,6 +1,6 @@
 /**
  * An object whose members are made when they are first asked for, by name. Each is its own from then on, so that no trap stands between a call and its
- * function. No member looks like a promise's `then`: such objects are awaited like any value.
+ * function; none is listed, since which were asked for says nothing. No member looks like a promise's `then`: such objects are awaited like any value.
  */
 export function membersOnDemand(make: (name: string) => unknown): object {
   const prototype = new Proxy(
@@ -9,7 +9,7 @@ export function membersOnDemand(make: (name: string) => unknown): object {
       get(_, name) {
         if (typeof name !== "string" || name === "then") return undefined;
         const value = make(name);
-        Object.defineProperty(members, name, { value, enumerable: true });
+        Reflect.defineProperty(members, name, { value });
         return value;
       },
       set: () => false,

@@ -266,7 +266,7 @@ export class Loan implements Disposable {
   }
 }
 
-/** {@link Loan.takeBack} for whoever has something else to report. @returns false: the receiver has the buffer, or has ended with it */
+/** {@link Loan.takeBack} for whoever has something else to report. @returns false: it was refused, mostly since the receiver has the buffer, or has ended with it */
 export function tookBack(loan: Loan): boolean {
   try {
     loan.takeBack();

@@ -89,7 +89,7 @@ export class Cpu implements CoroutineHost {
   /** Numbers of functions, by module and name: to join the two for each task would cost more than the look. */
   readonly #names = new Map<string, Map<string, number>>();
   /** The function that was asked for last, and most often is asked for again. */
-  #asked = { url: "", name: "", number: 0 };
+  #asked: { readonly url: string; readonly name: string; readonly number: number } | undefined;
   /** The coroutine that runs, or will go on in a microtask; or the id of a task whose module is being loaded. */
   #running: Coroutine | number | undefined;
   /** Ends {@link Cpu.#work}; undefined while the loop does not run. */
@@ -105,7 +105,7 @@ export class Cpu implements CoroutineHost {
   #listening = false;
   /** Lent for so many milliseconds of each turn of the event loop. */
   #lentMs: number | undefined;
-  /** The time told last, and whether that was just now: when a task gave up this CPU, or after a sleep. */
+  /** The time told last, and whether that was when a task gave up this CPU just now. */
   #us = 0;
   #justTold = false;
   /** Exit code of the image's running task, a coroutine of this thread that has ended: it exits in the call that picks the next. */
@@ -280,7 +280,7 @@ export class Cpu implements CoroutineHost {
   /** A number for an exported function of a module. @throws VdsoError `ERR_VDSO_NAME` - too long, or too many. */
   entryFor(url: string, name: string): number {
     const asked = this.#asked;
-    if (asked.name === name && asked.url === url) return asked.number;
+    if (asked?.name === name && asked.url === url) return asked.number;
     const number = this.#names.get(url)?.get(name) ?? this.#newEntry(url, name);
     this.#asked = { url, name, number };
     return number;
@@ -412,29 +412,34 @@ export class Cpu implements CoroutineHost {
   /** @returns is the time up, and perhaps more to do? undefined: that is not known yet */
   #runTasks(): boolean | undefined {
     const { api } = this;
+    let slept = false;
     for (let round = 0; !this.#stopped; round++) {
-      const us = this.#justTold ? this.#us : sharedNowUs();
-      this.#us = us;
+      if (round % FINISHED_EVERY === 0 && this.#handles.size > 0) this.takeFinished();
+      // Good enough to tell what ran, but older than the code of that task which came after: not when the next one begins.
+      const told = this.#justTold;
+      const us = told ? this.#us : sharedNowUs();
       this.#justTold = false;
+      if (slept) this.#lookout.slept(us);
+      slept = false;
       if (us > this.#until) {
         this.#exit();
         return true;
       }
       this.#heedLimit();
-      if (round % FINISHED_EVERY === 0 && this.#handles.size > 0) this.takeFinished();
       let id = this.#exitCode === undefined ? api.runNext(us) : api.exitNext(this.#exitCode, us);
       this.#exitCode = undefined;
+      const pickedUs = id === 0 || told ? undefined : us;
       if (id === 0) {
         this.takeFinished();
         id = this.#lookAround();
       }
       if (id === 0) {
         if (!this.#options.dedicated || this.#outside > 0) return false;
-        this.#park();
+        slept = this.#park();
         continue;
       }
       this.#steps++;
-      this.#step(id);
+      this.#step(id, pickedUs);
       if (this.#running !== undefined) {
         this.#watchRunning();
         return undefined;
@@ -482,13 +487,11 @@ export class Cpu implements CoroutineHost {
     return this.#options.dedicated || this.#lentMs !== undefined;
   }
 
-  /** A dedicated thread sleeps without its event loop, at most until that has to get a turn: the kernel's requests come by it. */
-  #park(): void {
-    if (this.#lookout.look(this.#hasNews)) return;
+  /** A dedicated thread sleeps without its event loop, at most until that has to get a turn: the kernel's requests come by it. @returns has it slept? */
+  #park(): boolean {
+    if (this.#lookout.look(this.#hasNews)) return false;
     this.api.park(Math.max(this.#until - sharedNowUs(), 0) / 1000);
-    this.#us = sharedNowUs();
-    this.#justTold = true;
-    this.#lookout.slept(this.#us);
+    return true;
   }
 
   async #idle(): Promise<void> {
@@ -589,10 +592,10 @@ export class Cpu implements CoroutineHost {
 
   // ------------------------------------------------------------------ one task
 
-  /** Runs a task that was picked until it ends or waits, or will do so in a microtask. */
-  #step(id: number): void {
+  /** Runs a task that was picked until it ends or waits, or will do so in a microtask. @param us - the time, if it was read just now */
+  #step(id: number, us?: number): void {
     const coroutine = this.#coroutines.get(id);
-    if (!coroutine) this.#stepElsewhere(id);
+    if (!coroutine) this.#stepElsewhere(id, us);
     else if (!coroutine.begun) this.#begin(coroutine);
     else {
       this.#running = coroutine;
@@ -665,7 +668,7 @@ export class Cpu implements CoroutineHost {
   // ------------------------------------------------------------------ portable, thread and native tasks
 
   /** Runs a task that is not one of this thread's coroutines. */
-  #stepElsewhere(id: number): void {
+  #stepElsewhere(id: number, us: number | undefined): void {
     const kind = this.api.kindOf(id);
     if (kind === Kind.Native) {
       if (!this.#native.knows(id)) {
@@ -673,12 +676,10 @@ export class Cpu implements CoroutineHost {
         return;
       }
       const next = this.#native.run(id, sharedNowUs, this.#fail);
-      if (next === 0) return;
-      this.tellTime();
-      this.#step(next);
+      if (next !== 0) this.#step(next);
     } else {
       const run = this.#functions[this.api.entryOf(id)];
-      if (run) this.#call(id, run, kind);
+      if (run) this.#call(id, run, kind, us);
       else void this.#load(id, kind).finally(this.#pump);
     }
   }
@@ -726,19 +727,15 @@ export class Cpu implements CoroutineHost {
       this.#running = undefined;
       return;
     }
-    this.tellTime();
     this.#call(id, this.#functions[entry]!, kind);
   }
 
-  /** The time when it was picked was told just now. */
-  #call(id: number, run: Callable, kind: number): void {
+  #call(id: number, run: Callable, kind: number, us = this.tellTime()): void {
     const { api, payloads } = this;
-    payloads.stampBegin(id, this.#us);
+    payloads.stampBegin(id, us);
     const thread = kind === Kind.Thread ? this.#threadContext(id) : undefined;
     const coroutine = new Coroutine(this, id, (context) => {
-      const args = payloads.takeArguments(id);
-      args.push(thread ?? context);
-      const outcome = run(...args);
+      const outcome = run(...payloads.takeArguments(id, thread ?? context));
       thread?.end();
       return outcome;
     });

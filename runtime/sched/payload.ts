@@ -146,13 +146,17 @@ export class Payloads {
   }
 
   /**
-   * Reads the arguments of a task that begins here. Loans become views of the sender's memory.
+   * Reads the arguments of a task that begins here, with one more behind them. Loans become views of the sender's memory.
    *
    * @throws VdsoError `ERR_VDSO_TASK_KILLED` - the sender has ended, and its memory with it.
    */
-  takeArguments(id: number): unknown[] {
+  takeArguments(id: number, last?: unknown): unknown[] {
     const at = this.#dataAt(id);
-    if (this.#bytes[at] === Form.Scalars) return this.#takeScalars(at);
+    if (this.#bytes[at] === Form.Scalars) {
+      const scalars = this.#takeScalars(at);
+      scalars.push(last);
+      return scalars;
+    }
     const args = structured.decode(this.#encodedArguments(at), (token) => this.#borrow(token)) as unknown[];
     const sender = this.#floats[(at + CREATOR) >>> 3]!;
     // Looked at after the copies: the heap takes a process out before it takes back its memory.
@@ -162,7 +166,7 @@ export class Payloads {
         `task ${id}: expected arguments of a process that lives, found that ${sender} has ended`,
       );
     }
-    return args;
+    return [...args, last];
   }
 
   #encodedArguments(at: number): Uint8Array {

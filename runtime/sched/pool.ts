@@ -389,8 +389,13 @@ export class Pool implements AsyncDisposable {
       job = new Job(this, reference, entry, args, priority, retries, this.#cpu.tellTime(), cpu);
       // Later changes of the values must reach neither a second try nor one that waits.
       if (retries > 0) job.args = this.#cpu.payloads.pack(args);
-      this.#place(job);
       this.#jobs.add(job);
+      try {
+        this.#place(job);
+      } catch (error) {
+        this.#jobs.delete(job);
+        throw error;
+      }
       job.loans = loans;
       if (transfer) detachBuffers(transfer);
     } catch (error) {

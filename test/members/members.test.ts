@@ -12,7 +12,12 @@ test("a member is made once, when it is first asked for", () => {
   expect(members["add"]).toBe(members["add"]);
   expect(members["toString"]!()).toBe("toString");
   expect(made).toEqual(["add", "toString"]);
-  expect(Object.keys(members)).toEqual(["add", "toString"]);
+  expect(structuredClone(members)).toEqual({});
+});
+
+test("where nothing may be added to it, members are made all the same", () => {
+  const members = Object.freeze(membersOnDemand((name) => name)) as Record<string, string>;
+  expect(members["add"]).toBe("add");
 });
 
 test("it is awaited like any value, and no member can be replaced", async () => {

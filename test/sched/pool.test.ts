@@ -440,3 +440,39 @@ test("a kernel without the heap, or with a scheduler, is refused", async () => {
   await expect(start({ kernel, maxThreads: 1 })).rejects.toEqual(code("ERR_VDSO_SCHED_STARTED"));
   await pools[0]!.destroy();
 });
+
+test("the first function that is asked for may have no name, and is not another's", async () => {
+  const pool = await start({ minThreads: 0, maxThreads: 1 });
+  await expect(pool.run("", [7], { name: "" })).rejects.toThrow();
+  expect(await pool.run(url, [1, 2], { name: "add" })).toBe(3);
+});
+
+test("a task begins when it begins, not when the one before it had ended and its result was not yet written", async () => {
+  const pool = await start({ maxThreads: 1 });
+  const { readSlowly, add } = pool.module<Work>(url);
+  await add(1, 2);
+  await Promise.all([readSlowly(300), add(1, 2), add(3, 4)]);
+  expect(pool.stats().run.maxMs).toBeLessThan(200);
+  expect(pool.stats().wait.maxMs).toBeGreaterThan(200);
+});
+
+test("a list of arguments that holds itself arrives as it was", async () => {
+  const pool = await start({ maxThreads: 1 });
+  const args: unknown[] = [];
+  args.push(args);
+  expect(await pool.run<unknown[]>(url, args, { name: "echo" })).toHaveLength(1);
+});
+
+test("an argument may close the pool while it is read: its task is done before", async () => {
+  const pool = await start({ maxThreads: 1 });
+  let closed: Promise<void> | undefined;
+  const closes = Object.defineProperty({}, "x", {
+    enumerable: true,
+    get() {
+      closed = pool.close();
+      return 1;
+    },
+  });
+  expect(await pool.run(url, [closes], { name: "echo" })).toEqual({ x: 1 });
+  await closed;
+});
