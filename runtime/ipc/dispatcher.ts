@@ -6,9 +6,9 @@
  * behind.
  */
 import type { VqueueApi } from "../../generated/vqueue/vqueue.js";
-import { nowMs } from "../clock.ts";
 import { VdsoError } from "../errors.ts";
 import { vvarOf } from "../loader/attach.ts";
+import { nowMs } from "../platform/clock.ts";
 import { type EntityId, idOf, localIn, localOf, mailboxOf, NUMBERS, numberIn } from "./address.ts";
 import { Calls, type Numbered } from "./calls.ts";
 import { type Codec, structured } from "./codec.ts";

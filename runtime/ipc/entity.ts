@@ -1,6 +1,7 @@
 /** One end of conversations: what a process has an id for. */
-import { nowMs } from "../clock.ts";
+
 import { VdsoError } from "../errors.ts";
+import { nowMs } from "../platform/clock.ts";
 import { type EntityId, tagOf } from "./address.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { Fifo } from "./fifo.ts";

@@ -13,9 +13,9 @@
  * ```
  */
 import { Policy, Status, type VqueueApi, Watch } from "../../generated/vqueue/vqueue.js";
-import { nowMs } from "../clock.ts";
 import { VdsoError } from "../errors.ts";
 import { pidOf, vvarOf } from "../loader/attach.ts";
+import { nowMs } from "../platform/clock.ts";
 import { FIRST_ADDRESS, failure, isOver } from "./failure.ts";
 import { checkOptions, type WaitOptions } from "./guard.ts";
 import { checkLength, Item, type Message, read, type Views, viewsOf, write } from "./item.ts";

@@ -1,8 +1,8 @@
 /** Names of entities, over vnames. */
 import type { VnamesApi } from "../../generated/vnames/vnames.js";
-import { nowMs } from "../clock.ts";
 import { VdsoError, type VdsoErrorCode } from "../errors.ts";
 import { vvarOf } from "../loader/attach.ts";
+import { nowMs } from "../platform/clock.ts";
 import type { EntityId } from "./address.ts";
 import { checkOptions, guard, timedOut, type WaitOptions } from "./guard.ts";
 

@@ -7,7 +7,7 @@
  * again after a number of times that doubles. It has to try by itself: two ends that both park wait longer for each other than either would have to look.
  */
 import type { VqueueApi } from "../../generated/vqueue/vqueue.js";
-import { nowMs } from "../clock.ts";
+import { nowMs } from "../platform/clock.ts";
 import { nextTurn } from "./turn.ts";
 
 export type Delivery = "adaptive" | "eventLoop" | "polling";

@@ -22,12 +22,12 @@
  * aborts on the other side as well.
  */
 import { VdsoError } from "../errors.ts";
-import { membersOnDemand } from "../members.ts";
 import { type EntityId, mailboxOf } from "./address.ts";
 import type { Entity } from "./entity.ts";
 import { ignoreGone } from "./entity.ts";
 import type { WaitOptions } from "./guard.ts";
 import type { Ipc } from "./ipc.ts";
+import { membersOnDemand } from "./members.ts";
 import type { IncomingCall, Message } from "./message.ts";
 import { type Line, type Receiver, ReplyStream } from "./stream.ts";
 import { Substituted } from "./wire.ts";

@@ -12,10 +12,10 @@
  * Portable tasks are exported functions of modules; whichever CPU takes one imports the module (once) and calls the function.
  */
 import { CPUS, Failure, State, type VschedApi, Why } from "../../generated/vsched/vsched.js";
-import { nowMs, sharedNowUs } from "../clock.ts";
 import { VdsoError } from "../errors.ts";
 import type { Heap } from "../ipc/heap.ts";
 import { vvarOf } from "../loader/attach.ts";
+import { nowMs, sharedNowUs } from "../platform/clock.ts";
 import { Coroutine, type CoroutineHost } from "./coroutine.ts";
 import { drive, isGenerator } from "./generator.ts";
 import { Lookout } from "./lookout.ts";

@@ -4,7 +4,7 @@
  *
  * @see https://www.kernel.org/doc/html/latest/virt/kvm/halt-polling.html
  */
-import { sharedNowUs } from "../clock.ts";
+import { sharedNowUs } from "../platform/clock.ts";
 
 /** Where it grows from, and below which it looks only once: two threads that sleep for long may share a core, which who looks keeps from the other. */
 const LEAST_US = 10;

@@ -22,7 +22,7 @@ import vsched, { CPUS, type CpuStats, Policy, State, type VschedApi } from "../.
 import { VdsoError } from "../errors.ts";
 import type { VdsoLibrary } from "../image/library.ts";
 import type { Loan } from "../ipc/heap.ts";
-import { membersOnDemand } from "../members.ts";
+import { membersOnDemand } from "../ipc/members.ts";
 import { attach as attachProcess } from "../process/attach.ts";
 import { Cpu } from "./cpu.ts";
 import { Executors, heapOf, type SchedulerKernel } from "./executors.ts";

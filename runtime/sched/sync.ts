@@ -17,8 +17,8 @@
  * cancelled, with `ERR_VDSO_CANCELLED`.
  */
 import { Failure, type VschedApi, Why } from "../../generated/vsched/vsched.js";
-import { sharedNowUs } from "../clock.ts";
 import { VdsoError } from "../errors.ts";
+import { sharedNowUs } from "../platform/clock.ts";
 import { type TaskContext, WAIT } from "./task.ts";
 import type { ThreadContext } from "./thread.ts";
 

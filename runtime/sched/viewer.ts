@@ -12,7 +12,7 @@
  * ```
  */
 import { CPUS, State, TRACE_LEN, TraceEvent, type VschedApi } from "../../generated/vsched/vsched.js";
-import { sharedNowUs } from "../clock.ts";
+import { sharedNowUs } from "../platform/clock.ts";
 import { Kind, NAMED_KINDS } from "./task.ts";
 
 /** Something that happened to a task. */

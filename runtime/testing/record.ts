@@ -8,7 +8,7 @@
  * cell that is shown is whole.
  */
 
-import { sharedNowUs } from "../clock.ts";
+import { sharedNowUs } from "../platform/clock.ts";
 
 const CELL = { at: 0, bytes: 8, text: 16 };
 const TEXT_BYTES = 304;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { membersOnDemand } from "../../runtime/members.ts";
+import { membersOnDemand } from "../../runtime/ipc/members.ts";
 
 test("a member is made once, when it is first asked for", () => {
   const made: string[] = [];
