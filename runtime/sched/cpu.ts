@@ -79,6 +79,11 @@ export class Cpu implements CoroutineHost {
   readonly #native: NativeTasks;
   readonly #bell: Int32Array;
   readonly #lookout: Lookout;
+  /** For how long to nap. */
+  readonly #naps: Lookout;
+  #willNap = false;
+  /** Did it end before there were news, which are to tell how long it should have been? */
+  #sleptIn = false;
   readonly #hold = new LoopHold();
   readonly #hasNews: () => boolean;
   /** Functions that have begun, or will begin, in this thread. */
@@ -143,6 +148,7 @@ export class Cpu implements CoroutineHost {
     this.#bell = new Int32Array(vvarOf(api), api.bellAddress(), 1);
     this.#concurrency = options.concurrency ?? Number.POSITIVE_INFINITY;
     this.#lookout = new Lookout(options.spinUs);
+    this.#naps = new Lookout(mayBlock() ? options.spinUs : 0);
     this.#hasNews = () => api.hasArrivals();
   }
 
@@ -268,6 +274,10 @@ export class Cpu implements CoroutineHost {
     }
     // Not before: meanwhile the thread that runs it wakes up.
     this.#handles.set(id, outcome);
+    if (this.#wake && !this.#listening && !this.#willNap) {
+      this.#willNap = true;
+      queueMicrotask(this.#nap);
+    }
     return id;
   }
 
@@ -435,7 +445,7 @@ export class Cpu implements CoroutineHost {
       }
       if (id === 0) {
         if (!this.#options.dedicated || this.#outside > 0) return false;
-        slept = this.#park();
+        slept = this.#park(us);
         continue;
       }
       this.#steps++;
@@ -488,9 +498,9 @@ export class Cpu implements CoroutineHost {
   }
 
   /** A dedicated thread sleeps without its event loop, at most until that has to get a turn: the kernel's requests come by it. @returns has it slept? */
-  #park(): boolean {
-    if (this.#lookout.look(this.#hasNews)) return false;
-    this.api.park(Math.max(this.#until - sharedNowUs(), 0) / 1000);
+  #park(us: number): boolean {
+    if (this.#lookout.look(this.#hasNews, us)) return false;
+    this.api.park(Math.max(this.#until - us, 0) / 1000);
     return true;
   }
 
@@ -509,12 +519,16 @@ export class Cpu implements CoroutineHost {
   async #sleep(seen: number, ms: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wake = resolve;
-    if (!this.#listening) {
+    // Who waits for nothing is told of nothing.
+    const waits = this.#takesAny || this.#coroutines.size > 0 || this.#handles.size > 0;
+    if (waits && !this.#listening) {
       const waiting = Atomics.waitAsync(this.#bell, 0, seen);
       if (!waiting.async) return;
       this.#listening = true;
       void waiting.value.then(() => {
         this.#listening = false;
+        if (this.#sleptIn) this.#naps.slept();
+        this.#sleptIn = false;
         // Most often it tells of the end of a task; whoever waits for that goes on before the loop does.
         this.takeFinished();
         this.#wakeUp();
@@ -524,6 +538,23 @@ export class Cpu implements CoroutineHost {
     await promise;
     clearTimeout(timer);
   }
+
+  /**
+   * The event loop was asleep, with nothing to wait for, when tasks were submitted: sleeps without it until the first has ended, for as long as that
+   * took before. To be woken by the event loop takes twice as long.
+   */
+  readonly #nap = (): void => {
+    this.#willNap = false;
+    if (!this.#wake || this.#listening) return;
+    const us = this.#naps.begin();
+    if (us > 0) this.api.park(us / 1000);
+    this.#sleptIn = !this.api.hasArrivals();
+    if (!this.#sleptIn) {
+      this.#naps.slept();
+      this.takeFinished();
+    }
+    if (this.#handles.size > 0) this.#wakeUp();
+  };
 
   readonly #wakeUp = (): void => {
     this.#wake?.();
@@ -787,6 +818,16 @@ export class Cpu implements CoroutineHost {
     } catch (error) {
       return error;
     }
+  }
+}
+
+/** May this thread sleep without its event loop? A page's main thread may not. */
+function mayBlock(): boolean {
+  try {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -24,9 +24,12 @@ export class Lookout {
     this.#us = this.#least;
   }
 
-  /** @returns have news come while it looked? If not: sleep, then call {@link slept} */
-  look(hasNews: () => boolean): boolean {
-    this.#began = sharedNowUs();
+  /**
+   * @param now - in microseconds, of the shared clock
+   * @returns have news come while it looked? If not: sleep, then call {@link slept}
+   */
+  look(hasNews: () => boolean, now = sharedNowUs()): boolean {
+    this.#began = now;
     if (this.#us === 0) return hasNews();
     const until = this.#began + this.#us;
     do {
@@ -35,7 +38,13 @@ export class Lookout {
     return false;
   }
 
-  /** @param now - in microseconds, of the shared clock */
+  /** For who does something else than to look. @returns for how many microseconds; then, if news have not come, sleep, and call {@link slept} */
+  begin(): number {
+    this.#began = sharedNowUs();
+    return this.#us;
+  }
+
+  /** News have come. @param now - in microseconds, of the shared clock */
   slept(now = sharedNowUs()): void {
     const us = now - this.#began;
     if (us > this.#most) this.#us = this.#us > this.#least ? this.#us / 2 : 0;

@@ -46,7 +46,10 @@ export interface PoolOptions extends ExecutorOptions {
   readonly retries?: number;
   /** Default: `Fifo`; priorities mean something under `Cfs` and `Priority`. */
   readonly policy?: Policy;
-  /** How long an idle thread looks for work before it sleeps, at most. Default: 100. */
+  /**
+   * How long an idle thread looks for work before it sleeps, at most; and how long this one, with nothing else to wait for, sleeps without its event
+   * loop until a task ends that was just submitted. Both only as long as that paid lately. Default: 100.
+   */
   readonly spinUs?: number;
   /** Takes the log lines of the pool's own kernel. Default: as for `Kernel.boot`. */
   readonly log?: (line: LogLine) => void;

@@ -45,7 +45,8 @@ export interface ThreadOptions {
   readonly sliceMs?: number;
   /**
    * How long an executor, and this thread while others work for it, looks for news before it sleeps, at most: how long it does so follows what came of
-   * it. Waking takes longer, but on a machine with fewer free cores than threads looking holds up who is waited for. Default: 100.
+   * it. Waking takes longer, but on a machine with fewer free cores than threads looking holds up who is waited for. So long, at most, this thread
+   * also sleeps without its event loop, when it submits tasks and waits for nothing else, and such tasks ended that soon lately. Default: 100.
    */
   readonly spinUs?: number;
 }

@@ -476,3 +476,27 @@ test("an argument may close the pool while it is read: its task is done before",
   expect(await pool.run(url, [closes], { name: "echo" })).toEqual({ x: 1 });
   await closed;
 });
+
+test.each([undefined, 0])(
+  "after rests short and long tasks end, and the event loop goes on meanwhile, spinUs %s",
+  async (spinUs) => {
+    const pool = await start({ maxThreads: 1, ...(spinUs !== undefined && { spinUs }) });
+    const { add, spins } = pool.module<Work>(url);
+    for (let round = 0; round < 3; round++) {
+      for (let n = 0; n < 20; n++) {
+        await later(3);
+        expect(await add(n, 1)).toBe(n + 1);
+      }
+      let turns = 0;
+      const timer = setInterval(() => turns++, 1);
+      await spins(300);
+      clearInterval(timer);
+      expect(turns).toBeGreaterThan(20);
+      expect(await Promise.all([spins(5), add(1, 2), later(1).then(() => add(3, 4))])).toEqual([
+        expect.any(Number),
+        3,
+        7,
+      ]);
+    }
+  },
+);
