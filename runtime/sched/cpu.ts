@@ -104,7 +104,7 @@ export class Cpu implements CoroutineHost {
   #until = 0;
   /** Is it being waited for that every microtask has run, to see whether the running coroutine awaits something else? */
   #watching = false;
-  /** Ends the sleep of an idle thread. */
+  /** Ends the sleep of an idle thread; undefined: it does not sleep. */
   #wake: (() => void) | undefined;
   /** Is there a wait for the bell? It outlives a sleep that something else ended, and is good for the next. */
   #listening = false;
@@ -518,7 +518,6 @@ export class Cpu implements CoroutineHost {
   /** Until the bell's value is not `seen` any more, {@link Cpu.#wakeUp}, or, if not negative, `ms` are over. */
   async #sleep(seen: number, ms: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#wake = resolve;
     // Who waits for nothing is told of nothing.
     const waits = this.#takesAny || this.#coroutines.size > 0 || this.#handles.size > 0;
     if (waits && !this.#listening) {
@@ -535,7 +534,9 @@ export class Cpu implements CoroutineHost {
       });
     }
     const timer = ms < 0 ? undefined : setTimeout(resolve, Math.min(ms, MAX_TIMER_MS));
+    this.#wake = resolve;
     await promise;
+    this.#wake = undefined;
     clearTimeout(timer);
   }
 
