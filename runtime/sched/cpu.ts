@@ -39,6 +39,8 @@ const ROOM_NAP_MS = 20;
 const FINISHED_EVERY = 16;
 /** Timers cannot wait longer. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
+/** An event loop that naps had nothing to wait for so many times longer before: it does so for a tenth of the time at most, and where tasks come often, never. */
+const REST_BEFORE_NAP = 10;
 const settledNow = Promise.resolve();
 
 export interface CpuOptions {
@@ -82,6 +84,8 @@ export class Cpu implements CoroutineHost {
   /** For how long to nap. */
   readonly #naps: Lookout;
   #willNap = false;
+  /** Since when the event loop has nothing to wait for, while it sleeps; microseconds of the shared clock. */
+  #restsSince = 0;
   /** Did it end before there were news, which are to tell how long it should have been? */
   #sleptIn = false;
   readonly #hold = new LoopHold();
@@ -520,7 +524,8 @@ export class Cpu implements CoroutineHost {
     const { promise, resolve } = Promise.withResolvers<void>();
     // Who waits for nothing is told of nothing.
     const waits = this.#takesAny || this.#coroutines.size > 0 || this.#handles.size > 0;
-    if (waits && !this.#listening) {
+    if (!waits) this.#restsSince = sharedNowUs();
+    else if (!this.#listening) {
       const waiting = Atomics.waitAsync(this.#bell, 0, seen);
       if (!waiting.async) return;
       this.#listening = true;
@@ -541,20 +546,24 @@ export class Cpu implements CoroutineHost {
   }
 
   /**
-   * The event loop was asleep, with nothing to wait for, when tasks were submitted: sleeps without it until the first has ended, for as long as that
-   * took before. To be woken by the event loop takes twice as long.
+   * The event loop was asleep, with nothing to wait for, when tasks were submitted: after a rest it sleeps by the bell alone until the first has ended,
+   * for as long as that took before. To be woken by the event loop takes twice as long.
    */
   readonly #nap = (): void => {
     this.#willNap = false;
     if (!this.#wake || this.#listening) return;
-    const us = this.#naps.begin();
-    if (us > 0) this.api.park(us / 1000);
-    this.#sleptIn = !this.api.hasArrivals();
-    if (!this.#sleptIn) {
-      this.#naps.slept();
-      this.takeFinished();
+    const now = sharedNowUs();
+    if (now - this.#restsSince >= REST_BEFORE_NAP * this.#options.spinUs) {
+      const us = this.#naps.begin(now);
+      if (us > 0) this.api.park(us / 1000);
+      this.#sleptIn = !this.api.hasArrivals();
+      if (!this.#sleptIn) {
+        this.#naps.slept();
+        this.takeFinished();
+      }
     }
     if (this.#handles.size > 0) this.#wakeUp();
+    else this.#restsSince = sharedNowUs();
   };
 
   readonly #wakeUp = (): void => {

@@ -39,8 +39,8 @@ export class Lookout {
   }
 
   /** For who does something else than to look. @returns for how many microseconds; then, if news have not come, sleep, and call {@link slept} */
-  begin(): number {
-    this.#began = sharedNowUs();
+  begin(now: number): number {
+    this.#began = now;
     return this.#us;
   }
 

@@ -47,7 +47,7 @@ export interface PoolOptions extends ExecutorOptions {
   /** Default: `Fifo`; priorities mean something under `Cfs` and `Priority`. */
   readonly policy?: Policy;
   /**
-   * How long an idle thread looks for work before it sleeps, at most; and how long this one, with nothing else to wait for, sleeps without its event
+   * How long an idle thread looks for work before it sleeps, at most; and how long this one, after a rest of ten times that, sleeps without its event
    * loop until a task ends that was just submitted. Both only as long as that paid lately. Default: 100.
    */
   readonly spinUs?: number;

@@ -46,7 +46,7 @@ export interface ThreadOptions {
   /**
    * How long an executor, and this thread while others work for it, looks for news before it sleeps, at most: how long it does so follows what came of
    * it. Waking takes longer, but on a machine with fewer free cores than threads looking holds up who is waited for. So long, at most, this thread
-   * also sleeps without its event loop, when it submits tasks and waits for nothing else, and such tasks ended that soon lately. Default: 100.
+   * also sleeps without its event loop when it submits tasks after a rest of ten times that, and such tasks ended that soon lately. Default: 100.
    */
   readonly spinUs?: number;
 }

@@ -6,7 +6,7 @@ import type { LogLine } from "../../runtime/kernel/log.ts";
 import type { SchedulerKernel } from "../../runtime/sched/executors.ts";
 import { Pool, type PoolOptions } from "../../runtime/sched/pool.ts";
 import { Event } from "../../runtime/sched/sync.ts";
-import { viewTasks } from "../../runtime/sched/viewer.ts";
+import { viewCpus, viewTasks } from "../../runtime/sched/viewer.ts";
 
 const url = new URL("./fixtures/work.ts", import.meta.url);
 type Work = typeof import("./fixtures/work.ts");
@@ -500,3 +500,20 @@ test.each([undefined, 0])(
     }
   },
 );
+
+test("only after a rest does an event loop sleep without itself", async () => {
+  const pool = await start({ maxThreads: 1, spinUs: 1000 });
+  const { add } = pool.module<Work>(url);
+  const main = viewCpus(pool.api).find(({ pid }) => !pool.stats().threads.some((thread) => thread.pid === pid))!;
+  const naps = async (rest: () => Promise<unknown>): Promise<number> => {
+    const { parks } = pool.api.cpuStats(main.cpu);
+    for (let n = 0; n < 20; n++) {
+      await rest();
+      await add(n, 1);
+    }
+    return pool.api.cpuStats(main.cpu).parks - parks;
+  };
+  await add(1, 2);
+  expect(await naps(() => later(15))).toBeGreaterThan(10);
+  expect(await naps(() => new Promise((resolve) => setImmediate(resolve)))).toBeLessThan(10);
+});
