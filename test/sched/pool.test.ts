@@ -451,9 +451,11 @@ test("a task begins when it begins, not when the one before it had ended and its
   const pool = await start({ maxThreads: 1 });
   const { readSlowly, add } = pool.module<Work>(url);
   await add(1, 2);
-  await Promise.all([readSlowly(300), add(1, 2), add(3, 4)]);
-  expect(pool.stats().run.maxMs).toBeLessThan(200);
-  expect(pool.stats().wait.maxMs).toBeGreaterThan(200);
+  await Promise.all([readSlowly(300), add(1, 2)]);
+  // That the result took so long to write is a part of how long the next task waited, not of how long it ran.
+  const { run, wait } = pool.stats();
+  expect(wait.maxMs).toBeGreaterThan(200);
+  expect(run.maxMs).toBeLessThan(wait.maxMs);
 });
 
 test("a list of arguments that holds itself arrives as it was", async () => {
