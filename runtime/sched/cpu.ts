@@ -84,10 +84,10 @@ export class Cpu implements CoroutineHost {
   /** For how long to nap. */
   readonly #naps: Lookout;
   #willNap = false;
+  /** Did the last nap end before there were news? Those tell how long it should have been. */
+  #napInVain = false;
   /** Since when the event loop has nothing to wait for, while it sleeps; microseconds of the shared clock. */
   #restsSince = 0;
-  /** Did it end before there were news, which are to tell how long it should have been? */
-  #sleptIn = false;
   readonly #hold = new LoopHold();
   readonly #hasNews: () => boolean;
   /** Functions that have begun, or will begin, in this thread. */
@@ -531,8 +531,8 @@ export class Cpu implements CoroutineHost {
       this.#listening = true;
       void waiting.value.then(() => {
         this.#listening = false;
-        if (this.#sleptIn) this.#naps.slept();
-        this.#sleptIn = false;
+        if (this.#napInVain) this.#naps.slept();
+        this.#napInVain = false;
         // Most often it tells of the end of a task; whoever waits for that goes on before the loop does.
         this.takeFinished();
         this.#wakeUp();
@@ -556,8 +556,8 @@ export class Cpu implements CoroutineHost {
     if (now - this.#restsSince >= REST_BEFORE_NAP * this.#options.spinUs) {
       const us = this.#naps.begin(now);
       if (us > 0) this.api.park(us / 1000);
-      this.#sleptIn = !this.api.hasArrivals();
-      if (!this.#sleptIn) {
+      this.#napInVain = !this.api.hasArrivals();
+      if (!this.#napInVain) {
         this.#naps.slept();
         this.takeFinished();
       }
