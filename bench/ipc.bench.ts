@@ -93,26 +93,27 @@ async function bareWaits(): Promise<number> {
   return times.sort()[CALLS >> 1]! * 1000;
 }
 
-/** Both ends of Comlink in one thread, nothing copied: thousand calls per second, 1000 in flight. */
-async function bareComlink(): Promise<number> {
-  const waiting: (() => void)[] = [];
+/**
+ * Comlink's client by itself, over a port that answers at once and copies nothing: no port makes it faster than this. Thousand calls per second, 1000 in
+ * flight.
+ */
+async function clientAlone(): Promise<number> {
+  let tell: (event: { readonly data: unknown }) => void;
+  const answers: unknown[] = [];
   const deliver = (): void => {
-    for (const run of waiting.splice(0)) run();
+    for (const data of answers.splice(0)) tell({ data });
   };
-  const listeners: ((event: { readonly data: unknown }) => void)[] = [];
-  // Comlink adds one listener to each end, and removes none before the end is released.
-  const end = (own: number): Comlink.Endpoint => ({
+  const remote = Comlink.wrap<{ echo(sent: unknown): unknown }>({
+    // Comlink adds one listener, and removes none before the port is released.
     addEventListener: (_: string, listener: unknown) => {
-      listeners[own] = listener as (event: { readonly data: unknown }) => void;
+      tell = listener as typeof tell;
     },
     removeEventListener: () => undefined,
-    postMessage(data: unknown) {
-      if (waiting.length === 0) queueMicrotask(deliver);
-      waiting.push(() => listeners[1 - own]?.({ data }));
+    postMessage({ id, argumentList: [argument] }: { id: string; argumentList: readonly object[] }) {
+      if (answers.length === 0) queueMicrotask(deliver);
+      answers.push({ ...argument, id });
     },
   });
-  Comlink.expose({ echo: (sent: unknown) => sent }, end(0));
-  const remote = Comlink.wrap<{ echo(sent: unknown): unknown }>(end(1));
   return await inFlight((sent) => remote.echo(sent), value);
 }
 
@@ -251,7 +252,7 @@ const group: Group = [
     ours: () => rate("comlink-vipc", value),
     peers: {
       "Comlink over a MessagePort": () => rate("comlink", value),
-      "Comlink in one thread, nothing copied": bareComlink,
+      "Comlink's client alone, nothing copied": clientAlone,
     },
   },
   {

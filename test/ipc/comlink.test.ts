@@ -199,6 +199,43 @@ test("calls are answered with an error when the other side dies", async () => {
   await expect(call).rejects.toThrow("closed or ended");
 });
 
+test("requests and answers arrive as they were posted; when the other side dies, those without an answer get an error", async () => {
+  const { server, here, there, received } = await ports();
+  const answers: unknown[] = [];
+  here.onmessage = ({ data }) => void answers.push(data);
+  class Answer {
+    id = "c";
+    own = 3;
+  }
+  const requests = ["a", "b", "c", "d", "e"].map((id) => ({ type: "GET", id, path: [id] }));
+  for (const request of requests) here.postMessage(request);
+  await settle();
+  expect(received).toEqual(requests);
+  const sent = [
+    { before: 1, id: "b", behind: 2 },
+    { id: "a", nested: { id: "a" } },
+    new Answer(),
+    { id: "a", again: true },
+    { id: "unknown" },
+    { id: 5 },
+    Object.assign(Object.create(null), { id: "d" }),
+  ];
+  for (const answer of sent) there.postMessage(answer);
+  await settle();
+  expect(answers).toEqual(sent.map((answer) => ({ ...answer })));
+  // Members in their order.
+  expect(JSON.stringify(answers)).toBe(JSON.stringify(sent));
+  const last: unknown[] = [];
+  here.onmessage = ({ data }) => {
+    last.push((data as { id: string }).id);
+    // What is asked then gets an error too.
+    if (last.length === 1) here.postMessage({ type: "GET", id: "f" });
+  };
+  server.die();
+  await settle();
+  expect(last).toEqual(["e", "f"]);
+});
+
 async function ports() {
   const { party } = await system();
   const [server, client] = [party(), party()];
@@ -299,9 +336,20 @@ test("lengths and values of garbage are refused and counted; what came with them
   const entity = liar.ipc.entity();
   const { data: port } = await entity.call(server.ipc.lookup("port")!, 4);
   entity.call(port as number, 1).catch(() => undefined);
-  const part = (...bytes: number[]) => [0, 0, 0, bytes.length, ...bytes];
+  const part = (...bytes: number[]) => [0, 0, 0, bytes.length, 0, 0, 0, 0, ...bytes];
   const fine = part(...structured.encode("fine"));
-  const broken = [[1], [0, 0, 0], [0, 0, 0, 9, 1], [255, 255, 255, 255, 0], part(255, 255), [0, 0, 0, 0]];
+  const answerToNothing = part(...structured.encode({ id: 0 }))
+    .with(4, 128)
+    .with(7, 1);
+  const broken = [
+    [1],
+    [0, 0, 0, 0, 0, 0, 0],
+    [0, 0, 0, 9, 0, 0, 0, 0, 1],
+    [255, 255, 255, 255, 0, 0, 0, 0, 0],
+    part(255, 255),
+    part(),
+    answerToNothing,
+  ];
   for (const bytes of broken) await entity.send(port as number, 3, new Uint8Array([...fine, ...bytes]));
   await entity.send(port as number, 3, new Uint8Array([...part(255, 255), ...fine]));
   await entity.send(port as number, 3);
