@@ -16,7 +16,6 @@
  */
 import { VdsoError } from "../errors.ts";
 import type { EntityId } from "./address.ts";
-import { Calls, type Numbered } from "./calls.ts";
 import type { Entity } from "./entity.ts";
 import { isGone } from "./entity.ts";
 import type { WaitOptions } from "./guard.ts";
@@ -39,31 +38,13 @@ const Type = { Open: 1, Ready: 2, Data: 3, Connect: 4 } as const;
 type Token = readonly ["port", EntityId];
 
 /**
- * What is posted first goes at once; what follows in the same run of microtasks goes together, since one message costs as much as any other. More than
- * this goes by itself, so that whoever posts it is told when there is no room.
- *
- * ```
- * part    0 length of the value u32   4 number u32: of the request that this is, or that this answers (bit 31), or 0   8 value
- * ```
+ * What is posted first goes at once; what follows in the same run of microtasks goes together, since one message costs as much as any other: each part
+ * with its length before it. More than this goes by itself, so that whoever posts it is told when there is no room.
  */
 const BATCH_BYTES = 8192;
-const HEAD_BYTES = 8;
-const MOST_NUMBERS = 0x7fff_ffff;
-const ANSWER = 0x8000_0000;
+const LENGTH_BYTES = 4;
 /** Of most messages. */
 const NO_PORTS: readonly (IpcPort | MessagePort)[] = Object.freeze([]);
-
-/** A request of this side that waits for its answer. */
-class PendingRequest implements Numbered<PendingRequest> {
-  readonly call: number;
-  next: PendingRequest | undefined;
-  readonly id: string;
-
-  constructor(call: number, id: string) {
-    this.call = call;
-    this.id = id;
-  }
-}
 
 /** One end of a connection between two processes. */
 export class IpcPort {
@@ -71,10 +52,8 @@ export class IpcPort {
   readonly #entity: Entity;
   /** Lists that are never changed, only replaced: who listens or stops during an event does not disturb it. */
   readonly #listeners = new Map<string, readonly Listener[]>();
-  readonly #asked = new Calls<PendingRequest>();
-  #lastNumber = 0;
-  /** The numbers of the other side's requests that wait, by their ids. */
-  readonly #asking = new Map<unknown, number>();
+  /** Requests of this side. */
+  readonly #asked = new Set<unknown>();
   /** Posted, and not sent: until this run of microtasks is over and the other side is there. */
   #batch = new Uint8Array(256);
   #batchBytes = 0;
@@ -156,13 +135,13 @@ export class IpcPort {
     const view = new DataView(bytes.buffer);
     let garbage: unknown;
     for (let start = 0; start < bytes.length && !this.#closed; ) {
-      const begin = start + HEAD_BYTES;
+      const begin = start + LENGTH_BYTES;
       const end = begin <= bytes.length ? begin + view.getUint32(start) : Number.NaN;
       if (!(end <= bytes.length)) {
         throw new VdsoError("ERR_VDSO_GARBAGE", `expected a part of ${bytes.length} bytes, found it to end at ${end}`);
       }
       try {
-        this.#deliverPart(bytes.subarray(begin, end), view.getUint32(start + 4));
+        this.#deliverPart(bytes.subarray(begin, end));
       } catch (error) {
         // The others were sent by themselves.
         garbage = error;
@@ -172,25 +151,13 @@ export class IpcPort {
     if (garbage !== undefined) throw garbage;
   }
 
-  #deliverPart(bytes: Uint8Array, number: number): void {
+  #deliverPart(bytes: Uint8Array): void {
     this.#ports = NO_PORTS;
     const data = this.#ipc.codec.decode(bytes, this.#revive);
-    if (number >= ANSWER) this.#settle(number - ANSWER, data);
-    else if (number > 0) this.#asking.set(idOf(data), number);
     const event = { data, ports: this.#ports };
+    if (this.#asked.delete((data as { readonly id?: unknown } | null | undefined)?.id)) this.#relax();
     if (this.#unread) this.#unread.push(event);
     else this.#emit("message", event);
-  }
-
-  /** An answer has come. */
-  #settle(number: number, data: unknown): void {
-    const request = this.#asked.get(number);
-    if (!request) {
-      throw new VdsoError("ERR_VDSO_GARBAGE", `expected an answer to a request that waits, found one to ${number}`);
-    }
-    this.#asked.delete(request);
-    this.#relax();
-    if (typeof data === "object" && data !== null) (data as { id?: unknown }).id = request.id;
   }
 
   #open([kind, id]: Token): IpcPort | MessagePort {
@@ -221,31 +188,22 @@ export class IpcPort {
       if (id !== undefined) queueMicrotask(() => this.#refuse(id));
       return;
     }
-    const id = requestId(message);
-    const answered = id === undefined ? this.#asking.get(idOf(message)) : undefined;
-    const number = id !== undefined ? this.#newNumber() : answered !== undefined ? ANSWER + answered : 0;
     // Encoded now: what cannot be sent is the caller's error.
-    this.#post(this.#ipc.codec.encode(answered === undefined ? message : withoutId(message), this.#replace), number);
-    if (answered !== undefined) this.#asking.delete(idOf(message));
+    this.#post(this.#ipc.codec.encode(message, this.#replace));
     const list = "transfer" in transfer ? (transfer.transfer ?? []) : (transfer as readonly unknown[]);
     for (const item of list) if (item instanceof ArrayBuffer && !item.detached) item.transfer();
+    const id = requestId(message);
     if (id === undefined) return;
-    this.#asked.add(new PendingRequest(number, id));
+    this.#asked.add(id);
     this.#release ??= this.#ipc.hold();
   }
 
-  #newNumber(): number {
-    do this.#lastNumber = (this.#lastNumber % MOST_NUMBERS) + 1;
-    while (this.#asked.get(this.#lastNumber));
-    return this.#lastNumber;
-  }
-
-  #post(value: Uint8Array, number: number): void {
-    const bytes = HEAD_BYTES + value.length;
+  #post(part: Uint8Array): void {
+    const bytes = LENGTH_BYTES + part.length;
     if (bytes > BATCH_BYTES && this.#peer !== undefined) {
       const loan = this.#ipc.heap.loan(bytes);
       this.#flush();
-      writePart(loan.bytes, 0, value, number);
+      writePart(loan.bytes, 0, part);
       this.#send(loan);
       return;
     }
@@ -256,7 +214,7 @@ export class IpcPort {
       larger.set(this.#batch.subarray(0, this.#batchBytes));
       this.#batch = larger;
     }
-    writePart(this.#batch, this.#batchBytes, value, number);
+    writePart(this.#batch, this.#batchBytes, part);
     this.#batchBytes = end;
     if (this.#deferring) return;
     this.#deferring = true;
@@ -317,30 +275,27 @@ export class IpcPort {
 
   /** The other side has gone, or cannot be reached: the heap has no room, say. */
   #lose(error?: unknown): void {
-    this.#end(error instanceof Error && !isGone(error) ? error : gone());
+    if (this.#closed) return;
+    const reason = error instanceof Error && !isGone(error) ? error : gone();
+    for (const id of this.#asked) this.#refuse(id, reason);
+    this.close();
   }
 
   close(): void {
-    this.#end();
-  }
-
-  /** @param reason - For the requests that wait. */
-  #end(reason?: Error): void {
     if (this.#closed) return;
     // What was posted before arrives before.
     this.#flush();
     this.#closed = true;
-    this.#release?.();
+    this.#asked.clear();
+    this.#relax();
     this.#finish?.();
     this.#entity.close();
-    if (reason) for (const { id } of this.#asked) this.#refuse(id, reason);
-    this.#emit("close", { data: undefined, ports: NO_PORTS });
+    this.#emit("close", { data: undefined, ports: [] });
   }
 
   /** Messages that came before are delivered then; so are they with the first listener's `start()` in Comlink. */
   start(): void {
-    const unread = this.#unread;
-    if (!unread) return;
+    const unread = this.#unread ?? [];
     this.#unread = undefined;
     for (const event of unread) this.#emit("message", event);
   }
@@ -395,18 +350,14 @@ function tell(listener: Listener, event: PortMessage, self?: IpcPort): void {
   }
 }
 
-function writePart(bytes: Uint8Array, at: number, value: Uint8Array, number: number): void {
-  writeWord(bytes, at, value.length);
-  writeWord(bytes, at + 4, number);
-  bytes.set(value, at + HEAD_BYTES);
-}
-
-/** A view for this would cost more than the rest. */
-function writeWord(bytes: Uint8Array, at: number, word: number): void {
-  bytes[at] = word >>> 24;
-  bytes[at + 1] = word >>> 16;
-  bytes[at + 2] = word >>> 8;
-  bytes[at + 3] = word;
+function writePart(bytes: Uint8Array, at: number, part: Uint8Array): void {
+  const { length } = part;
+  // A view for this would cost more than the rest.
+  bytes[at] = length >>> 24;
+  bytes[at + 1] = length >>> 16;
+  bytes[at + 2] = length >>> 8;
+  bytes[at + 3] = length;
+  bytes.set(part, at + LENGTH_BYTES);
 }
 
 /** What comes in at one goes out at the other. */
@@ -435,18 +386,8 @@ const REQUESTS: ReadonlySet<unknown> = new Set(["GET", "SET", "APPLY", "CONSTRUC
 
 /** The id of a message that is one of Comlink's requests. */
 function requestId(message: unknown): string | undefined {
-  const id = idOf(message);
-  return typeof id === "string" && REQUESTS.has((message as { readonly type?: unknown }).type) ? id : undefined;
-}
-
-function idOf(message: unknown): unknown {
-  return (message as { readonly id?: unknown } | null | undefined)?.id;
-}
-
-/** The other side has an answer's id: making it a string again, and finding whose it is, would take longer than the rest of a small answer. */
-function withoutId(answer: unknown): unknown {
-  // Anything else may be no record any more when it is copied.
-  return Object.getPrototypeOf(answer) === Object.prototype ? { ...(answer as object), id: 0 } : answer;
+  const { id, type } = Object(message) as { readonly id?: unknown; readonly type?: unknown };
+  return typeof id === "string" && REQUESTS.has(type) ? id : undefined;
 }
 
 /**

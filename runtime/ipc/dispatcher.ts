@@ -3,7 +3,8 @@
  *
  * What a full mailbox does not take waits here, in order, for each receiver by itself. What nobody asks for yet is kept; when too much is kept and
  * nobody here waits for anything, the rest stays in the mailbox, and whoever sends to it waits. While somebody waits, taking goes on: the answer may lie
- * behind.
+ * behind. What tells handlers to go on or to end - a caller takes more answers, has lost interest, has gone - is urgent: it overtakes the rest and is
+ * always taken, since the handlers that it is for may be all that there is room for.
  */
 import type { VqueueApi } from "../../generated/vqueue/vqueue.js";
 import { VdsoError } from "../errors.ts";
@@ -19,7 +20,7 @@ import { type Heap, Loan } from "./heap.ts";
 import { type Answering, DONE, IncomingCall, Message } from "./message.ts";
 import { type Delivery, Pump, type Pumped } from "./pump.ts";
 import type { Line, Receiver } from "./stream.ts";
-import { type Form, Kind, NOTHING, type Payload, Put, Wire } from "./wire.ts";
+import { type Form, isUrgent, Kind, NOTHING, type Payload, Put, Wire } from "./wire.ts";
 
 /** Counters since the start. */
 export interface IpcStats {
@@ -55,6 +56,7 @@ interface Peer {
   readonly mailbox: number;
   readonly pid: number;
   readonly outbox: Fifo<Frame>;
+  readonly urgent: Fifo<Frame>;
   /** Calls from there that have no answer yet. */
   readonly inbound: Calls<IncomingCall>;
   /** Who wants to know of its end. */
@@ -95,8 +97,16 @@ class Pending implements Numbered<Pending> {
   }
 }
 
-/** vqueue's Watch.Space. */
+/** A call that was given up. Its end has overtaken what was sent before: that counts first, so many frames from the start. */
+interface Cancelled {
+  readonly mailbox: number;
+  readonly call: number;
+  readonly after: number;
+}
+
+/** vqueue's Watch. */
 const SPACE = 1;
+const URGENT_SPACE = 2;
 /** More than say that they have gone at once; they are not counted among the frames that wait. */
 const URGENT = 1024;
 
@@ -120,6 +130,7 @@ export class Dispatcher implements Pumped, Answering {
   #taken = 0;
   /** Somebody has gone whose messages may not all have been taken. */
   #partings = false;
+  readonly #cancelled: Cancelled[] = [];
   readonly #deferred: (() => void)[] = [];
   #lastNumber = 0;
   #lastCall = 0;
@@ -310,7 +321,7 @@ export class Dispatcher implements Pumped, Answering {
     if (!this.#pending.has(pending)) return;
     this.#settle(pending);
     if (pending.frame) this.#drop(pending.peer, pending.frame);
-    else this.#control(pending.peer, Kind.Cancel, 0, pending.call);
+    else this.#control(pending.peer, pending.background ? Kind.Leave : Kind.Cancel, 0, pending.call);
     pending.reject(reason);
   }
 
@@ -364,16 +375,16 @@ export class Dispatcher implements Pumped, Answering {
     payload: Payload,
     window: number,
   ): Frame | undefined {
-    if (peer.outbox.length === 0 && this.#put(peer, kind, type, to, call, from, payload, window) === Put.Ok)
-      return undefined;
+    const waiting = isUrgent(kind) ? peer.urgent : peer.outbox;
+    if (waiting.length === 0 && this.#put(peer, kind, type, to, call, from, payload, window) === Put.Ok) return undefined;
     // The bytes may be the codec's, or change before they are sent.
     const kept = payload.bytes ? { ...payload, bytes: new Uint8Array(payload.bytes) } : payload;
     const frame: Frame = { kind, type, to, call, from, payload: kept, window, cancelled: false, done: nothing };
-    peer.outbox.push(frame);
+    waiting.push(frame);
     this.hold();
-    if (peer.outbox.length === 1) {
+    if (waiting.length === 1) {
       this.#blocked.add(peer);
-      this.#queues.watch(peer.mailbox, SPACE);
+      this.#queues.watch(peer.mailbox, waiting === peer.urgent ? URGENT_SPACE : SPACE);
       this.#pump.kick();
     }
     return frame;
@@ -419,10 +430,21 @@ export class Dispatcher implements Pumped, Answering {
   }
 
   #flushPeer(peer: Peer): boolean {
+    const some = this.#flushFrames(peer, peer.urgent);
+    const more = this.#flushFrames(peer, peer.outbox);
+    if (peer.urgent.length === 0) this.#queues.unwatch(peer.mailbox, URGENT_SPACE);
+    if (peer.outbox.length === 0) this.#queues.unwatch(peer.mailbox, SPACE);
+    if (peer.urgent.length + peer.outbox.length === 0) this.#blocked.delete(peer);
+    // That may have disarmed whoever is parked.
+    this.#pump.kick();
+    return some || more;
+  }
+
+  #flushFrames(peer: Peer, waiting: Fifo<Frame>): boolean {
     let some = false;
-    for (let frame = peer.outbox.peek(); frame; frame = peer.outbox.peek()) {
+    for (let frame = waiting.peek(); frame; frame = waiting.peek()) {
       if (frame.cancelled) {
-        peer.outbox.shift();
+        waiting.shift();
         some = true;
         continue;
       }
@@ -434,16 +456,12 @@ export class Dispatcher implements Pumped, Answering {
         failure = error;
       }
       // Before anybody hears of it, who may give up others.
-      peer.outbox.shift();
+      waiting.shift();
       some = true;
       frame.cancelled = true;
       this.release();
       frame.done(failure);
     }
-    this.#blocked.delete(peer);
-    this.#queues.unwatch(peer.mailbox, SPACE);
-    // That has disarmed whoever is parked.
-    this.#pump.kick();
     return some;
   }
 
@@ -498,25 +516,32 @@ export class Dispatcher implements Pumped, Answering {
   poll(): number {
     this.#runDeferred();
     this.flush();
-    return this.isFull() ? 0 : this.drain(Number.POSITIVE_INFINITY);
+    return this.drain(Number.POSITIVE_INFINITY);
   }
 
   /** Blocks the thread until there may be something to {@link poll}, at most so long. */
   wait(timeoutMs: number): void {
     this.#runDeferred();
-    if (this.drain(1) > 0) return;
-    this.#pump.wait(timeoutMs);
-    if (this.drain(1) === 0) this.checkPeers();
+    // Who blocks the thread waits.
+    this.#waits++;
+    try {
+      if (this.drain(1) > 0) return;
+      this.#pump.wait(timeoutMs);
+      if (this.drain(1) === 0) this.checkPeers();
+    } finally {
+      this.#waits--;
+    }
   }
 
+  /** Takes and handles up to so many messages; without room for more, only what is urgent. */
   drain(most: number): number {
     let count = 0;
-    while (count < most && this.wire.take()) {
+    while (count < most && (!this.isFull() || this.wire.isUrgentNext()) && this.wire.take()) {
       count++;
-      this.#taken++;
+      if (!isUrgent(this.wire.kind)) this.#taken++;
       this.#dispatch();
-      if (this.kept >= this.#limit && this.isFull()) return count;
     }
+    if (this.#cancelled.length > 0) this.#endCancelled();
     if (this.#partings) {
       this.#partings = false;
       this.checkPeers();
@@ -539,15 +564,12 @@ export class Dispatcher implements Pumped, Answering {
       case Kind.Credit:
         this.#peers.get(wire.sender)?.inbound.get(wire.call)?.addCredit(wire.type);
         return;
-      case Kind.Cancel: {
-        const inbound = this.#peers.get(wire.sender)?.inbound;
-        const call = inbound?.get(wire.call);
-        if (call) {
-          inbound?.delete(call);
-          call.lose(cancelled());
-        }
+      case Kind.Cancel:
+        this.#noteCancelled(wire);
         return;
-      }
+      case Kind.Leave:
+        this.#endCall(wire.sender, wire.call);
+        return;
       case Kind.Gone:
         // It has overtaken what was sent before: that counts first.
         this.#partings = true;
@@ -556,6 +578,33 @@ export class Dispatcher implements Pumped, Answering {
         wire.discard();
         this.#refused++;
     }
+  }
+
+  #noteCancelled({ sender, call }: Wire): void {
+    const left = this.#queues.depth(this.#inbox);
+    // More than work here or lie in the mailbox are nobody's.
+    if (this.#cancelled.length > this.kept + left + URGENT) return;
+    this.#cancelled.push({ mailbox: sender, call, after: this.#taken + left });
+  }
+
+  /** Tells handlers that their callers have lost interest: in its turn, or at once where there is no room for what comes before. */
+  #endCancelled(): void {
+    const left = this.#queues.depth(this.#inbox);
+    for (const given of this.#cancelled.splice(0)) {
+      const isDue = left === 0 || this.#taken >= given.after;
+      const isOver = (isDue || this.isFull()) && this.#endCall(given.mailbox, given.call);
+      if (!isDue && !isOver) this.#cancelled.push(given);
+    }
+  }
+
+  /** @returns has it been here? */
+  #endCall(mailbox: number, call: number): boolean {
+    const inbound = this.#peers.get(mailbox)?.inbound;
+    const incoming = inbound?.get(call);
+    if (!incoming) return false;
+    inbound?.delete(incoming);
+    incoming.lose(cancelled());
+    return true;
   }
 
   #incoming(): void {
@@ -595,7 +644,7 @@ export class Dispatcher implements Pumped, Answering {
       bytes,
       loan,
     );
-    if (peer) replace(peer.inbound, incoming);
+    if (peer && peer.goneAfter === undefined) replace(peer.inbound, incoming);
     else incoming.lose(peerGone(sender));
     if (refusal) incoming.fail(refusal).catch(ignoreGone);
     else entity?.deliver(incoming);
@@ -656,6 +705,7 @@ export class Dispatcher implements Pumped, Answering {
       mailbox,
       pid,
       outbox: new Fifo(),
+      urgent: new Fifo(),
       inbound: new Calls(),
       listeners: new Set(),
       goneAfter: undefined,
@@ -679,6 +729,8 @@ export class Dispatcher implements Pumped, Answering {
     }
     for (const peer of this.#peers.values()) {
       if (this.#queues.statusOf(peer.mailbox) === 0) continue;
+      // Whatever else it has sent: nobody there waits for these.
+      if (peer.goneAfter === undefined) for (const incoming of peer.inbound) incoming.lose(peerGone(peer.mailbox));
       if (this.#hasAllOf(peer)) this.#part(peer);
       else this.#partings = true;
     }
@@ -735,7 +787,7 @@ export class Dispatcher implements Pumped, Answering {
     this.#closed = true;
     for (const peer of this.#blocked) this.#flushPeer(peer);
     for (const peer of this.#blocked) {
-      for (const frame of peer.outbox.drain()) {
+      for (const frame of [...peer.urgent.drain(), ...peer.outbox.drain()]) {
         if (frame.cancelled) continue;
         this.#drop(peer, frame);
         frame.done(
@@ -759,7 +811,7 @@ export class Dispatcher implements Pumped, Answering {
 
   stats(): IpcStats {
     let waitingToSend = 0;
-    for (const { outbox } of this.#blocked) waitingToSend += outbox.length;
+    for (const { outbox, urgent } of this.#blocked) waitingToSend += outbox.length + urgent.length;
     return {
       kept: this.kept,
       pendingCalls: this.#pending.size,

@@ -13,7 +13,7 @@ import { nextTurn } from "./turn.ts";
 export type Delivery = "adaptive" | "eventLoop" | "polling";
 
 export interface Pumped {
-  /** Takes and handles up to so many messages. @returns how many */
+  /** Takes and handles up to so many messages; without room for more, only what is urgent. @returns how many */
   drain(most: number): number;
   /** Is there no room for more? */
   isFull(): boolean;
@@ -134,7 +134,7 @@ export class Pump {
     let rounds = 0;
     while (!this.#closed) {
       const flushed = this.#work.flush();
-      const count = this.#work.isFull() ? 0 : this.#work.drain(BATCH);
+      const count = this.#work.drain(BATCH);
       this.#checkPeers();
       if (count > 0 || flushed) {
         if (looks > 0) this.#gain();
@@ -190,6 +190,12 @@ export class Pump {
     this.#work.checkPeers();
   }
 
+  /** What is not watched: urgent messages while there is no room for others, or that there is room again. */
+  #hasMissed(): boolean {
+    const isFull = this.#work.isFull();
+    return isFull === this.#watching || (isFull && this.#work.drain(1) > 0);
+  }
+
   /** @returns did the event loop get its turn? */
   async #park(): Promise<boolean> {
     this.#watch();
@@ -198,7 +204,7 @@ export class Pump {
     this.#checkedAt = seen;
     this.#work.checkPeers();
     // Entered among the sleepers first, looked second: a sender after that changes the value that was read before.
-    if (this.#queues.arm() !== 0 || this.#closed) {
+    if (this.#queues.arm() !== 0 || this.#closed || this.#hasMissed()) {
       this.#queues.disarm();
       // What is ready may be what somebody else of this attachment waits for: that one looks as well.
       Atomics.add(this.#words, this.#wake, 1);

@@ -28,8 +28,15 @@ export const Kind = {
   Cancel: 6,
   /** The sender's mailbox has closed. */
   Gone: 7,
+  /** The same as Cancel, in its turn among the sender's messages: of a call that stands for something else than work. */
+  Leave: 8,
 } as const;
 export type Kind = (typeof Kind)[keyof typeof Kind];
+
+/** What goes by the urgent lane: a process with no room for more takes it all the same, since it may be what makes room. */
+export function isUrgent(kind: number): boolean {
+  return kind >= Kind.Credit && kind <= Kind.Gone;
+}
 
 export const Form = { None: 0, Bytes: 1, Value: 2 } as const;
 export type Form = (typeof Form)[keyof typeof Form];
@@ -174,7 +181,8 @@ export class Wire {
     const { form, bytes, loan } = payload;
     // Before the claim: a receiver that waits for the slot looks at it again and again, and each look takes its line from who fills it.
     const handle = loan === undefined ? 0 : loan.transfer(peer.pid);
-    const item = queues.claim(mailbox);
+    const urgent = isUrgent(kind);
+    const item = urgent ? queues.claimUrgent(mailbox) : queues.claim(mailbox);
     if (item < FIRST_ADDRESS) {
       if (loan && !tookBack(loan)) return Put.Gone;
       return item === FULL || item === BUSY ? Put.Full : Put.Gone;
@@ -202,6 +210,7 @@ export class Wire {
     words[at + 4] = call;
     words[at + 5] = from | (window << WINDOW_SHIFT);
     queues.commit(mailbox, item);
+    if (urgent) queues.wakeOwners(mailbox);
     // Did the mailbox close around the commit? Then nobody takes the message out, unless somebody just has.
     return loan && queues.statusOf(mailbox) !== 0 && tookBack(loan) ? Put.Gone : Put.Ok;
   }
@@ -220,6 +229,13 @@ export class Wire {
     this.#words[at] = this.inbox;
     this.#words[at + 1] = Kind.Gone << 16;
     this.queues.commit(mailbox, item);
+    this.queues.wakeOwners(mailbox);
+  }
+
+  /** Is the next frame one of those that go by the urgent lane? */
+  isUrgentNext(): boolean {
+    const next = this.queues.peek(this.inbox);
+    return next !== undefined && isUrgent(next.flags & 15);
   }
 
   /** Takes the next frame out. */

@@ -20,6 +20,7 @@ describe("killed at every access, with the reaper killed as well, nobody is held
     ["mapAdd and mapPop", ["register", 0, true], ["mapAdd", ID + 1, 1n, 2n], ["mapPop", ID + 1, 1n]],
     ["watch and arm", ["watch", ID, 0], ["arm"], ["disarm"]],
     ["passOn", ["passOn", ID, 0]],
+    ["wakeOwners", ["wakeOwners", ID]],
     ["waitForSpace", ["waitForSpace", ID, -1]],
     ["waitForItem", ["waitForItem", ID, -1]],
   ])("%s", (_, ...each) =>

@@ -19,7 +19,7 @@ import { ITEM, SPACE, wakeNext, wakeOne } from "./waiting";
 export { ARRAY_LEN, ITEM_BYTES, MAP_LEN, PROCESSES, QUEUE_LEN, SLOT_BYTES, SPIN, URGENT_LEN } from "./layout";
 export { Message } from "./copies";
 export { MAX_RUN } from "./ring";
-export { arm, disarm, passOn, setSpin, unwatch, waitAny, waitAnySince, waitForItem, waitForSpace, waitForUrgentSpace, wakeWord, Watch, watch } from "./select";
+export { arm, disarm, passOn, setSpin, unwatch, waitAny, waitAnySince, waitForItem, waitForSpace, waitForUrgentSpace, wakeOwners, wakeWord, Watch, watch } from "./select";
 export { Policy } from "./gate";
 export { Status } from "./status";
 

@@ -11,7 +11,7 @@ import { authorise, bind } from "./mailbox";
 import { boundId, indexIn, mailboxAt, me, processAt } from "./process";
 import { isOpen, MIXED, statusOfId } from "./gate";
 import { Status } from "./status";
-import { bumpOwn, enlist, ITEM, resign, SPACE, wakeNext } from "./waiting";
+import { bumpOwn, bumpOwners, enlist, ITEM, resign, SPACE, wakeNext } from "./waiting";
 
 /** What to wait for. */
 export enum Watch {
@@ -229,6 +229,11 @@ export function arm(): u32 {
 export function disarm(): void {
   if (armed == 0 || --armed != 0) return;
   for (let at: u32 = 0; at < watched; at++) resign(mailboxAt(indexIn(watchedId(at))), sleepsForSpace(watchedFor(at)));
+}
+
+/** Wakes the owners of a mailbox, whatever they wait for: one that has no room, and does not watch it, may want what is urgent all the same. */
+export function wakeOwners(mailbox: u32): void {
+  if (statusOfId(mailbox) == Status.Ok) bumpOwners(mailboxAt(indexIn(mailbox)));
 }
 
 /** Wakes the next who waits: for one that was woken, and does not want it any more, or may not have it. */

@@ -93,6 +93,14 @@ export function wakeAll(mailbox: Mailbox): void {
   }
 }
 
+/** Wakes all owners, whatever they wait for. */
+export function bumpOwners(mailbox: Mailbox): void {
+  for (let word: u32 = 0; word < PID_WORDS; word++) {
+    let bits = unchecked(mailbox.owners[word]).load();
+    for (; bits != 0; bits &= bits - 1) bump((word << OWN_WORD_SHIFT) + <u32>ctz(bits));
+  }
+}
+
 /** Wakes every process there is: what it waited for may have been promised by a dead one. */
 export function wakeEverybody(): void {
   for (let index: u32 = 1; index < PROCESSES; index++) {

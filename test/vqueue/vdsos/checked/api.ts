@@ -36,6 +36,7 @@ export {
   waitForItem,
   waitForSpace,
   waitForUrgentSpace,
+  wakeOwners,
   wakeWord,
   watch,
 } from "../../../../vdso-src/vqueue/api";
