@@ -18,10 +18,12 @@ import { VdsoError } from "../errors.ts";
 import type { EntityId } from "./address.ts";
 import type { Entity } from "./entity.ts";
 import { isGone } from "./entity.ts";
-import type { WaitOptions } from "./guard.ts";
+import { Fifo } from "./fifo.ts";
+import { began, guard, type WaitOptions } from "./guard.ts";
 import { Loan } from "./heap.ts";
 import type { Ipc } from "./ipc.ts";
 import { IncomingCall, type Message } from "./message.ts";
+import { INLINE_BYTES } from "./wire.ts";
 
 /** What listeners get. */
 export interface PortMessage {
@@ -31,6 +33,15 @@ export interface PortMessage {
 
 /** As DOM types have it, for any kind of event; what comes is a {@link PortMessage}. */
 type Listener = ((event: never) => void) | { handleEvent(event: never): void };
+
+interface TransferOptions {
+  readonly transfer?: readonly unknown[];
+}
+
+interface Listening {
+  readonly listener: Listener;
+  readonly once: boolean;
+}
 
 const Type = { Open: 1, Ready: 2, Data: 3, Connect: 4 } as const;
 
@@ -46,12 +57,20 @@ const LENGTH_BYTES = 4;
 /** Of most messages. */
 const NO_PORTS: readonly (IpcPort | MessagePort)[] = Object.freeze([]);
 
+/** A port in a message that is on its way, and the one through which it is reached from the other side. */
+interface Leaving {
+  readonly port: IpcPort | MessagePort;
+  readonly through: IpcPort;
+}
+
+const NONE: readonly Leaving[] = Object.freeze([]);
+
 /** One end of a connection between two processes. */
 export class IpcPort {
   readonly #ipc: Ipc;
   readonly #entity: Entity;
   /** Lists that are never changed, only replaced: who listens or stops during an event does not disturb it. */
-  readonly #listeners = new Map<string, readonly Listener[]>();
+  readonly #listeners = new Map<string, readonly Listening[]>();
   /** Requests of this side. */
   readonly #asked = new Set<unknown>();
   /** Posted, and not sent: until this run of microtasks is over and the other side is there. */
@@ -59,18 +78,23 @@ export class IpcPort {
   #batchBytes = 0;
   /** Something was posted in this run of microtasks. */
   #deferring = false;
-  /** Until somebody listens. */
-  #unread: PortMessage[] | undefined = [];
+  /** Until somebody listens, and until what came before was told. */
+  readonly #arrived = new Fifo<PortMessage>();
+  #started = false;
+  #telling = false;
   #peer: EntityId | undefined;
   /** Ends the call that the connection is. */
   #finish: (() => void) | undefined;
   #release: (() => void) | undefined;
   #closed = false;
+  #toldEnd = false;
   /** Are ports in messages to be real ones? */
   #bridged = false;
   #onmessage: ((event: PortMessage) => void) | null = null;
   /** Ports in the part that is being read. */
   #ports = NO_PORTS;
+  /** Ports in the message that is being posted. */
+  #leaving = NONE;
   readonly #replace = (part: object): Token | undefined => this.#standIn(part);
   readonly #revive = (token: unknown): IpcPort | MessagePort => this.#open(token as Token);
 
@@ -85,9 +109,9 @@ export class IpcPort {
     return new IpcPort(ipc);
   }
 
-  /** Closes it unless its other end has come. */
+  /** Ends it unless its other end has come. */
   giveUp(): void {
-    if (this.#peer === undefined) this.close();
+    if (this.#peer === undefined) this.#lose();
   }
 
   /** The other end of a port that waits. */
@@ -132,8 +156,21 @@ export class IpcPort {
     // The other side can still write what it lent: decoded is a copy.
     const bytes = new Uint8Array(message.bytes ?? []);
     message[Symbol.dispose]();
+    try {
+      this.#read(bytes);
+    } catch (error) {
+      if ((error as Partial<VdsoError>).code === "ERR_VDSO_GARBAGE") throw error;
+      // What the other side asks for is too much for this one: ports, say.
+      this.#tell();
+      this.#lose(error);
+    } finally {
+      this.#tell();
+    }
+  }
+
+  #read(bytes: Uint8Array): void {
     const view = new DataView(bytes.buffer);
-    let garbage: unknown;
+    let failure: unknown;
     for (let start = 0; start < bytes.length && !this.#closed; ) {
       const begin = start + LENGTH_BYTES;
       const end = begin <= bytes.length ? begin + view.getUint32(start) : Number.NaN;
@@ -141,23 +178,42 @@ export class IpcPort {
         throw new VdsoError("ERR_VDSO_GARBAGE", `expected a part of ${bytes.length} bytes, found it to end at ${end}`);
       }
       try {
-        this.#deliverPart(bytes.subarray(begin, end));
+        this.#readPart(bytes.subarray(begin, end));
       } catch (error) {
         // The others were sent by themselves.
-        garbage = error;
+        failure = error;
       }
       start = end;
     }
-    if (garbage !== undefined) throw garbage;
+    if (failure !== undefined) throw failure;
   }
 
-  #deliverPart(bytes: Uint8Array): void {
+  #readPart(bytes: Uint8Array): void {
     this.#ports = NO_PORTS;
-    const data = this.#ipc.codec.decode(bytes, this.#revive);
-    const event = { data, ports: this.#ports };
-    if (this.#asked.delete((data as { readonly id?: unknown } | null | undefined)?.id)) this.#relax();
-    if (this.#unread) this.#unread.push(event);
-    else this.#emit("message", event);
+    let data: unknown;
+    try {
+      data = this.#ipc.codec.decode(bytes, this.#revive);
+    } catch (error) {
+      for (const port of this.#ports) port.close();
+      throw error;
+    }
+    if (this.#asked.delete(idOf(data))) this.#relax();
+    this.#arrived.push({ data, ports: this.#ports });
+  }
+
+  /** Tells what has arrived, in order: a listener that takes messages meanwhile gets none of them before it has returned. */
+  #tell(): void {
+    if (this.#telling) return;
+    this.#telling = true;
+    while (this.#started) {
+      const event = this.#arrived.shift();
+      if (!event) break;
+      this.#emit("message", event);
+    }
+    this.#telling = false;
+    if (!this.#closed || this.#toldEnd) return;
+    this.#toldEnd = true;
+    this.#emit("close", { data: undefined, ports: NO_PORTS });
   }
 
   #open([kind, id]: Token): IpcPort | MessagePort {
@@ -173,7 +229,10 @@ export class IpcPort {
   }
 
   #emit(type: string, event: PortMessage): void {
-    for (const listener of this.#listeners.get(type) ?? []) tell(listener, event);
+    for (const { listener, once } of this.#listeners.get(type) ?? []) {
+      if (once) this.removeEventListener(type, listener);
+      tell(listener, event);
+    }
     if (type === "message" && this.#onmessage) tell(this.#onmessage, event, this);
   }
 
@@ -182,43 +241,65 @@ export class IpcPort {
    *
    * @throws VdsoError `ERR_VDSO_NOT_CLONABLE` - names the path to what cannot be sent.
    */
-  postMessage(message: unknown, transfer: readonly unknown[] | { readonly transfer?: readonly unknown[] } = []): void {
-    if (this.#closed) {
+  postMessage(message: unknown, transfer?: readonly unknown[] | TransferOptions | null): void {
+    const list = (Array.isArray(transfer) ? transfer : (transfer as TransferOptions | null)?.transfer) ?? [];
+    const outer = this.#leaving;
+    this.#leaving = NONE;
+    try {
+      // Encoded now: what cannot be sent is the caller's error. The value may close the port, too.
+      const part = this.#closed ? undefined : this.#ipc.codec.encode(message, this.#replace);
       const id = requestId(message);
-      if (id !== undefined) queueMicrotask(() => this.#refuse(id));
-      return;
+      if (part === undefined || this.#closed) {
+        if (id !== undefined) queueMicrotask(() => this.#refuse(id));
+        return;
+      }
+      this.#post(part);
+      for (const { port, through } of this.#leaving) joinAny(port, through);
+      this.#leaving = NONE;
+      for (const item of list) if (item instanceof ArrayBuffer && !item.detached) item.transfer();
+      if (id === undefined) return;
+      this.#asked.add(id);
+      this.#release ??= this.#ipc.hold();
+    } finally {
+      // Those of a message that was not posted.
+      for (const { through } of this.#leaving) through.close();
+      this.#leaving = outer;
     }
-    // Encoded now: what cannot be sent is the caller's error.
-    this.#post(this.#ipc.codec.encode(message, this.#replace));
-    const list = "transfer" in transfer ? (transfer.transfer ?? []) : (transfer as readonly unknown[]);
-    for (const item of list) if (item instanceof ArrayBuffer && !item.detached) item.transfer();
-    const id = requestId(message);
-    if (id === undefined) return;
-    this.#asked.add(id);
-    this.#release ??= this.#ipc.hold();
   }
 
+  /** @throws VdsoError `ERR_VDSO_OUT_OF_MEMORY`, `ERR_VDSO_HEAP_SIZE` - nothing was posted. */
   #post(part: Uint8Array): void {
     const bytes = LENGTH_BYTES + part.length;
     if (bytes > BATCH_BYTES && this.#peer !== undefined) {
       const loan = this.#ipc.heap.loan(bytes);
-      this.#flush();
+      try {
+        this.#sendBatch();
+      } catch (error) {
+        loan[Symbol.dispose]();
+        throw error;
+      }
       writePart(loan.bytes, 0, part);
       this.#send(loan);
       return;
     }
-    if (this.#batchBytes + bytes > BATCH_BYTES) this.#flush();
-    const end = this.#batchBytes + bytes;
+    if (this.#batchBytes + bytes > BATCH_BYTES) this.#sendBatch();
+    const start = this.#batchBytes;
+    const end = start + bytes;
     if (end > this.#batch.length) {
       const larger = new Uint8Array(Math.max(end, this.#batch.length * 2));
-      larger.set(this.#batch.subarray(0, this.#batchBytes));
+      larger.set(this.#batch.subarray(0, start));
       this.#batch = larger;
     }
-    writePart(this.#batch, this.#batchBytes, part);
+    writePart(this.#batch, start, part);
     this.#batchBytes = end;
     if (this.#deferring) return;
+    try {
+      this.#sendBatch();
+    } catch (error) {
+      this.#batchBytes = start;
+      throw error;
+    }
     this.#deferring = true;
-    this.#flush();
     this.#ipc.defer(() => {
       this.#deferring = false;
       this.#flush();
@@ -226,10 +307,24 @@ export class IpcPort {
   }
 
   #flush(): void {
+    try {
+      this.#sendBatch();
+    } catch (error) {
+      this.#lose(error);
+    }
+  }
+
+  /** @throws VdsoError - there is no room for it: it stays. */
+  #sendBatch(): void {
     if (this.#batchBytes === 0 || this.#peer === undefined) return;
     const bytes = this.#batch.subarray(0, this.#batchBytes);
+    let loan: Loan | undefined;
+    if (bytes.length > INLINE_BYTES) {
+      loan = this.#ipc.heap.loan(bytes.length);
+      loan.bytes.set(bytes);
+    }
     this.#batchBytes = 0;
-    this.#send(bytes);
+    this.#send(loan ?? bytes);
   }
 
   #send(data: Uint8Array | Loan): void {
@@ -240,15 +335,10 @@ export class IpcPort {
   }
 
   #standIn(part: object): Token | undefined {
-    if (part instanceof IpcPort) {
-      // Ours would have to be moved; joining it to another does the same.
-      const through = this.#through();
-      join(part, through);
-      return ["port", through.id];
-    }
-    if (!(part instanceof MessagePort)) return undefined;
+    if (!(part instanceof IpcPort || part instanceof MessagePort)) return undefined;
+    // Ours would have to be moved; joining it to another does the same.
     const through = this.#through();
-    bridge(part, through);
+    this.#leaving = [...this.#leaving, { port: part, through }];
     return ["port", through.id];
   }
 
@@ -267,49 +357,57 @@ export class IpcPort {
     this.#release = undefined;
   }
 
-  /** Answers a request in the place of the other side, in Comlink's words. */
-  #refuse(id: unknown, { message, name, stack }: Error = gone()): void {
-    const value = { isError: true, value: { message, name, stack } };
-    this.#emit("message", { data: { id, type: "HANDLER", name: "throw", value }, ports: [] });
+  /** Answers a request in the place of the other side. */
+  #refuse(id: unknown, reason: Error = gone()): void {
+    this.#arrived.push({ data: thrown(id, reason), ports: NO_PORTS });
+    this.#tell();
   }
 
   /** The other side has gone, or cannot be reached: the heap has no room, say. */
   #lose(error?: unknown): void {
     if (this.#closed) return;
+    this.#end();
     const reason = error instanceof Error && !isGone(error) ? error : gone();
-    for (const id of this.#asked) this.#refuse(id, reason);
-    this.close();
+    for (const id of this.#asked) this.#arrived.push({ data: thrown(id, reason), ports: NO_PORTS });
+    this.#tell();
   }
 
+  /** Nothing is told after that, but the end. */
   close(): void {
     if (this.#closed) return;
-    // What was posted before arrives before.
-    this.#flush();
+    this.#end();
+    for (const _ of this.#arrived.drain());
+    this.#tell();
+  }
+
+  #end(): void {
     this.#closed = true;
-    this.#asked.clear();
-    this.#relax();
+    // What was posted before arrives before, if there is room for it.
+    this.#flush();
+    this.#release?.();
     this.#finish?.();
     this.#entity.close();
-    this.#emit("close", { data: undefined, ports: [] });
   }
 
   /** Messages that came before are delivered then; so are they with the first listener's `start()` in Comlink. */
   start(): void {
-    const unread = this.#unread ?? [];
-    this.#unread = undefined;
-    for (const event of unread) this.#emit("message", event);
+    if (this.#started) return;
+    this.#started = true;
+    this.#tell();
   }
 
-  addEventListener(type: string, listener: Listener): void {
+  addEventListener(type: string, listener: Listener, options?: boolean | { readonly once?: boolean }): void {
     const listeners = this.#listeners.get(type) ?? [];
-    if (!listeners.includes(listener)) this.#listeners.set(type, [...listeners, listener]);
+    if (listeners.some((each) => each.listener === listener)) return;
+    const once = typeof options === "object" && options.once === true;
+    this.#listeners.set(type, [...listeners, { listener, once }]);
   }
 
   removeEventListener(type: string, listener: Listener): void {
     const listeners = this.#listeners.get(type) ?? [];
     this.#listeners.set(
       type,
-      listeners.filter((each) => each !== listener),
+      listeners.filter((each) => each.listener !== listener),
     );
   }
 
@@ -360,10 +458,15 @@ function writePart(bytes: Uint8Array, at: number, part: Uint8Array): void {
   bytes.set(part, at + LENGTH_BYTES);
 }
 
+function joinAny(port: IpcPort | MessagePort, through: IpcPort): void {
+  if (port instanceof IpcPort) join(port, through);
+  else bridge(port, through);
+}
+
 /** What comes in at one goes out at the other. */
 function bridge(port: MessagePort, link: IpcPort): void {
   link.useRealPorts();
-  port.addEventListener("message", ({ data }) => link.postMessage(data));
+  port.addEventListener("message", ({ data }) => pass(data, NO_PORTS, port, link));
   port.addEventListener("close", () => link.close());
   link.addEventListener("message", (event: PortMessage) => port.postMessage(event.data, event.ports as MessagePort[]));
   link.addEventListener("close", () => port.close());
@@ -376,9 +479,25 @@ function join(one: IpcPort, other: IpcPort): void {
     [one, other],
     [other, one],
   ] as const) {
-    from.addEventListener("message", ({ data, ports }: PortMessage) => to.postMessage(data, ports));
+    from.addEventListener("message", ({ data, ports }: PortMessage) => pass(data, ports, from, to));
     from.addEventListener("close", () => to.close());
     from.start();
+  }
+}
+
+/** Posts what has come: when that is impossible, whoever waits for an answer gets an error. */
+function pass(data: unknown, ports: PortMessage["ports"], from: IpcPort | MessagePort, to: IpcPort): void {
+  try {
+    to.postMessage(data, ports);
+  } catch (error) {
+    const id = idOf(data);
+    if (id === undefined) throw error;
+    try {
+      // A request's, or an answer's.
+      (requestId(data) === undefined ? to : from).postMessage(thrown(id, error as Error));
+    } catch {
+      to.close();
+    }
   }
 }
 
@@ -386,8 +505,17 @@ const REQUESTS: ReadonlySet<unknown> = new Set(["GET", "SET", "APPLY", "CONSTRUC
 
 /** The id of a message that is one of Comlink's requests. */
 function requestId(message: unknown): string | undefined {
-  const { id, type } = Object(message) as { readonly id?: unknown; readonly type?: unknown };
-  return typeof id === "string" && REQUESTS.has(type) ? id : undefined;
+  const id = idOf(message);
+  return typeof id === "string" && REQUESTS.has((message as { readonly type?: unknown }).type) ? id : undefined;
+}
+
+function idOf(message: unknown): unknown {
+  return (message as { readonly id?: unknown } | null | undefined)?.id;
+}
+
+/** An answer that is an error, in Comlink's words. */
+function thrown(id: unknown, { message, name, stack }: Error): unknown {
+  return { id, type: "HANDLER", name: "throw", value: { isError: true, value: { message, name, stack } } };
 }
 
 /**
@@ -406,7 +534,12 @@ export async function listen(ipc: Ipc, name: string, onPort: (port: IpcPort) => 
     port.addEventListener("close", () => ports.delete(port));
     const forget = ipc.whenGone(message.from, () => port.giveUp());
     port.addEventListener("close", forget);
-    onPort(port);
+    try {
+      onPort(port);
+    } catch (error) {
+      port.close();
+      throw error;
+    }
     return port.id;
   });
   try {
@@ -425,10 +558,38 @@ export async function listen(ipc: Ipc, name: string, onPort: (port: IpcPort) => 
   };
 }
 
-/** Waits for a name that somebody {@link listen}s to, and connects. */
+/**
+ * Waits for a name that somebody {@link listen}s to, and connects.
+ *
+ * @throws VdsoError `ERR_VDSO_TIMEOUT`, and the signal's reason; what the other side's `onPort` throws.
+ */
 export async function openPort(ipc: Ipc, name: string, options: WaitOptions = {}): Promise<IpcPort> {
+  const left = began(options);
   const listener = await ipc.whenNamed(name, options);
-  using asking = ipc.entity();
-  const answer = await asking.call(listener, Type.Connect, undefined, options);
-  return IpcPort.connect(ipc, answer.data as EntityId);
+  const asking = ipc.entity();
+  // Goes on when it is given up: the port that there is at the other side by then has to end.
+  const connecting = asking
+    .call(listener, Type.Connect, undefined, { background: true })
+    .then(({ data }) => IpcPort.connect(ipc, portId(data)))
+    .finally(() => asking.close());
+  const release = ipc.hold();
+  const gaveUp = Promise.withResolvers<never>();
+  const unguard = guard("openPort", left(), gaveUp.reject);
+  try {
+    return await Promise.race([connecting, gaveUp.promise]);
+  } catch (error) {
+    connecting.then(
+      (port) => port.close(),
+      () => undefined,
+    );
+    throw error;
+  } finally {
+    unguard?.();
+    release();
+  }
+}
+
+function portId(data: unknown): EntityId {
+  if (typeof data === "number") return data as EntityId;
+  throw new VdsoError("ERR_VDSO_GARBAGE", `expected the id of a port, found ${typeof data}: nobody listens there`);
 }

@@ -376,7 +376,8 @@ export class Dispatcher implements Pumped, Answering {
     window: number,
   ): Frame | undefined {
     const waiting = isUrgent(kind) ? peer.urgent : peer.outbox;
-    if (waiting.length === 0 && this.#put(peer, kind, type, to, call, from, payload, window) === Put.Ok) return undefined;
+    if (waiting.length === 0 && this.#put(peer, kind, type, to, call, from, payload, window) === Put.Ok)
+      return undefined;
     // The bytes may be the codec's, or change before they are sent.
     const kept = payload.bytes ? { ...payload, bytes: new Uint8Array(payload.bytes) } : payload;
     const frame: Frame = { kind, type, to, call, from, payload: kept, window, cancelled: false, done: nothing };

@@ -1,5 +1,6 @@
 /** Time-outs and signals, the same for everything that waits. */
 import { VdsoError } from "../errors.ts";
+import { nowMs } from "../platform/clock.ts";
 
 export interface WaitOptions {
   /** Gives up: the call rejects with the signal's reason. */
@@ -43,6 +44,14 @@ export function checkOptions({ signal, timeoutMs }: WaitOptions): void {
   signal?.throwIfAborted();
   if (timeoutMs === undefined || timeoutMs >= 0) return;
   throw new VdsoError("ERR_VDSO_ARGUMENT", `timeoutMs: expected a number that is not negative, found ${timeoutMs}`);
+}
+
+/** For what waits in several steps. @returns the options for the step that begins now */
+export function began(options: WaitOptions): () => WaitOptions {
+  const { signal, timeoutMs } = options;
+  if (timeoutMs === undefined) return () => options;
+  const ends = nowMs() + timeoutMs;
+  return () => ({ signal, timeoutMs: Math.max(ends - nowMs(), 0) });
 }
 
 export function timedOut(what: string, timeoutMs: number): VdsoError {

@@ -44,7 +44,8 @@ export type Form = (typeof Form)[keyof typeof Form];
 const FORM_SHIFT = 4;
 const LENT = 1 << 6;
 const STREAM = 1 << 7;
-const INLINE_BYTES = 64;
+/** More go into the heap. */
+export const INLINE_BYTES = 64;
 const WINDOW_SHIFT = 21;
 /** Most answers of a stream that may be on their way. */
 export const MAX_WINDOW = 2047;

@@ -3,7 +3,7 @@ import * as Comlink from "comlink";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { structured } from "../../runtime/ipc/codec.ts";
 import { type IpcPort, listen, openPort, type PortMessage } from "../../runtime/ipc/comlink.ts";
-import type { Loan } from "../../runtime/ipc/heap.ts";
+import type { Heap, Loan } from "../../runtime/ipc/heap.ts";
 import type { Ipc } from "../../runtime/ipc/ipc.ts";
 import { expectCode } from "../expect-code.ts";
 import { settle, system } from "./system.ts";
@@ -300,30 +300,242 @@ test("what a port closes behind arrives before its end", async () => {
   expect(events).toEqual([[0, 1, 2, 3, 4]]);
 });
 
+test.each(["while it is told of others", "as soon as somebody listens"])(
+  "messages that a listener takes %s come behind those before them",
+  async (when) => {
+    const { party } = await system();
+    const [server, client] = [party(), party()];
+    const accepted = Promise.withResolvers<IpcPort>();
+    await listen(server.ipc, "port", accepted.resolve);
+    const here = await openPort(client.ipc, "port");
+    const there = await accepted.promise;
+    await settle();
+    const seen: unknown[] = [];
+    there.addEventListener("message", ({ data }: PortMessage) => {
+      if (data === 0) for (let n = 5; n < 10; n++) here.postMessage(n);
+      if (data === 0) client.ipc.poll();
+      server.ipc.poll();
+      seen.push(data);
+    });
+    const post = (): void => {
+      for (let n = 0; n < 5; n++) here.postMessage(n);
+      client.ipc.poll();
+      server.ipc.poll();
+    };
+    if (when.startsWith("as soon")) post();
+    there.start();
+    if (!when.startsWith("as soon")) post();
+    await settle();
+    expect(seen).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  },
+);
+
+test("a port that a listener closes tells its end, and nothing else any more", async () => {
+  const { here, there } = await ports();
+  const events: unknown[] = [];
+  there.addEventListener("close", () => events.push("close"));
+  there.addEventListener("message", ({ data }: PortMessage) => {
+    events.push(data);
+    there.close();
+    events.push("closed");
+  });
+  for (let n = 0; n < 5; n++) here.postMessage(n);
+  await settle();
+  expect(events).toEqual([0, "closed", "close"]);
+});
+
+test("a listener that wants one event gets one; without a list of what to transfer, nothing is", async () => {
+  const { here, there, received } = await ports();
+  const once: unknown[] = [];
+  there.addEventListener("message", ({ data }: PortMessage) => once.push(data), { once: true });
+  here.postMessage(1, null);
+  here.postMessage(2, {});
+  here.postMessage(3);
+  await settle();
+  expect(once).toEqual([1]);
+  expect(received).toEqual([1, 2, 3]);
+});
+
+test("what cannot be passed on by a callback, or by an instance, is an error for who waits for it", async () => {
+  class Odd {
+    shared(): SharedArrayBuffer {
+      return new SharedArrayBuffer(8);
+    }
+
+    huge(): ArrayBuffer {
+      return new ArrayBuffer(2 ** 26);
+    }
+
+    fine(n: number): number {
+      return n + 1;
+    }
+  }
+  const { remote } = await wrapped({ Odd, ask: (callback: () => Promise<unknown>) => callback() });
+  const { Odd: RemoteOdd, ask } = remote as unknown as {
+    Odd: new () => Promise<Comlink.Remote<Odd>>;
+    ask(callback: unknown): Promise<unknown>;
+  };
+  const odd = await new RemoteOdd();
+  await expect(odd.shared()).rejects.toThrow("found a SharedArrayBuffer");
+  await expect(odd.huge()).rejects.toThrow("expected at most");
+  await expect(ask(Comlink.proxy(() => new SharedArrayBuffer(8)))).rejects.toThrow("found a SharedArrayBuffer");
+  await expect((async () => await odd.fine(new SharedArrayBuffer(8) as unknown as number))()).rejects.toThrow(
+    "found a",
+  );
+  expect(await odd.fine(1)).toBe(2);
+});
+
+test("ports of a message that could not be posted are as before, and take nothing", async () => {
+  const { client, here, there } = await ports();
+  const { port1, port2 } = new MessageChannel();
+  onTestFinished(() => port1.close());
+  for (let n = 0; n < 9000; n++) expect(() => here.postMessage([port2, () => 1])).toThrow("found a function");
+  expect(client.ipc.stats()).toMatchObject({ pendingCalls: 1 });
+  client.ipc.entity().close();
+  const answer = new Promise((resolve) => port1.addEventListener("message", ({ data }) => resolve(data)));
+  port1.start();
+  there.onmessage = ({ ports: [port] }) => port?.postMessage("through");
+  here.postMessage(port2, [port2]);
+  expect(await answer).toBe("through");
+});
+
+test("a port that was given up while it was opened, or refused, is nobody's", async () => {
+  const { party } = await system();
+  const [server, client] = [party(), party()];
+  let [opened, closed] = [0, 0];
+  await listen(server.ipc, "port", (port) => {
+    opened++;
+    port.addEventListener("close", () => closed++);
+    if (opened === 4) throw new RangeError("not today");
+  });
+  for (const reason of [new Error("one"), new Error("two"), new Error("three")]) {
+    const abort = new AbortController();
+    const opening = openPort(client.ipc, "port", { signal: abort.signal });
+    await Promise.resolve();
+    await Promise.resolve();
+    abort.abort(reason);
+    await expect(opening).rejects.toBe(reason);
+  }
+  await expect.poll(() => [opened, closed]).toEqual([3, 3]);
+  await expect(openPort(client.ipc, "port")).rejects.toThrow("not today");
+  expect([opened, closed]).toEqual([4, 4]);
+  await client.ipc.register(
+    "no port",
+    client.ipc.entity().serve(() => undefined),
+  );
+  await expectCode("ERR_VDSO_GARBAGE", () => openPort(server.ipc, "no port"));
+  await expectCode("ERR_VDSO_TIMEOUT", () => openPort(server.ipc, "nobody", { timeoutMs: 5 }));
+});
+
+test.each(["dies", "closes"])("who asks a client that %s before its port is open gets an error", async (how) => {
+  const { party } = await system();
+  const [server, client] = [party(), party()];
+  const asked = Promise.withResolvers<{ call: Promise<unknown> }>();
+  await listen(server.ipc, "port", (port) =>
+    asked.resolve({ call: Promise.resolve(Comlink.wrap<{ hello(): number }>(port).hello()) }),
+  );
+  await client.ipc.entity().call(server.ipc.lookup("port")!, 4);
+  const { call } = await asked.promise;
+  if (how === "dies") client.die();
+  else client.ipc.close();
+  await expect(call).rejects.toThrow("closed or ended");
+});
+
+test("a value that closes the port while it is posted is not sent", async () => {
+  const { client, here, received } = await ports();
+  const answers: unknown[] = [];
+  here.onmessage = ({ data }) => void answers.push((data as { id: string }).id);
+  const value = {
+    type: "GET",
+    id: "a",
+    get path(): string {
+      here.close();
+      return "";
+    },
+  };
+  here.postMessage(value);
+  await settle();
+  expect([received, answers]).toEqual([[], ["a"]]);
+  expect(client.ipc.stats()).toMatchObject({ pendingCalls: 0 });
+});
+
+test("more ports than a process can have end the connection, not the process", async () => {
+  const { server, client, here, there } = await ports();
+  const closed = new Promise<void>((resolve) => there.addEventListener("close", () => resolve()));
+  const token = ["port", client.ipc.entity().id];
+  const liar = structured.encode(
+    Array.from({ length: 9000 }, () => () => 1),
+    () => token,
+  );
+  const head = new Uint8Array(4);
+  new DataView(head.buffer).setUint32(0, liar.length);
+  // As its port would send it.
+  const other = vi.spyOn(structured, "encode").mockImplementation(() => new Uint8Array(liar));
+  here.postMessage("anything");
+  other.mockRestore();
+  await closed;
+  for (let n = 0; n < 8000; n++) server.ipc.entity();
+});
+
 test("without room in the heap the caller is told; what is larger than the heap leaves the connection as it was", async () => {
   const { client, remote } = await wrapped();
   const call = async (bytes: number) => remote.bytes(new ArrayBuffer(bytes));
   await expectCode("ERR_VDSO_HEAP_SIZE", () => call(2 ** 26));
   expect(await call(10)).toBe(10);
-  const rest: Loan[] = [];
+  const giveBack = takeAll(client.heap);
+  await expectCode("ERR_VDSO_OUT_OF_MEMORY", () => call(100_000));
+  const late = Promise.allSettled([call(1), call(2), call(3)]);
+  await settle();
+  giveBack();
+  for (const result of await late) {
+    expect(result.status).toBe("rejected");
+    expect(String((result as PromiseRejectedResult).reason)).toContain("expected room for");
+  }
+  expect(await call(10)).toBe(10);
+});
+
+/** @returns gives it back */
+function takeAll(heap: Heap): () => void {
+  const loans: Loan[] = [];
   for (let bytes = 2 ** 25; bytes >= 64; bytes /= 2) {
     for (;;) {
       try {
-        rest.push(client.heap.loan(bytes));
+        loans.push(heap.loan(bytes));
       } catch {
         break;
       }
     }
   }
-  await expectCode("ERR_VDSO_OUT_OF_MEMORY", () => call(100_000));
-  const late = Promise.allSettled([call(1), call(2), call(3)]);
+  return () => {
+    for (const loan of loans) loan.release();
+  };
+}
+
+test("what there is no room for is not sent before what was posted earlier; when there is none for that, the connection ends", async () => {
+  const { client, here, received } = await ports();
+  const refused: unknown[] = [];
+  let closed = 0;
+  here.addEventListener("close", () => closed++);
+  here.onmessage = ({ data }) => void refused.push(data);
+  const text = "x".repeat(100);
+  here.postMessage(0);
+  here.postMessage(text);
+  const room = client.heap.loan(16384);
+  let giveBack = takeAll(client.heap);
+  room.release();
+  expect(() => here.postMessage(new Uint8Array(9000))).toThrow("expected room for");
   await settle();
-  for (const loan of rest) loan.release();
-  for (const result of await late) {
-    expect(result.status).toBe("rejected");
-    expect(String((result as PromiseRejectedResult).reason)).toContain("expected room for");
-  }
-  expect(client.ipc.stats()).toMatchObject({ pendingCalls: 0, waitingToSend: 0 });
+  expect(received).toEqual([0, text]);
+  giveBack();
+  here.postMessage(1);
+  here.postMessage({ id: "a", type: "GET", path: [text] });
+  giveBack = takeAll(client.heap);
+  await settle();
+  expect(received).toEqual([0, text, 1]);
+  expect(closed).toBe(1);
+  expect(refused).toMatchObject([{ id: "a", value: { value: { message: expect.stringContaining("expected room") } } }]);
+  giveBack();
+  expect(client.heap.stats()).toMatchObject({ ownedBlocks: 0 });
 });
 
 test("lengths and values of garbage are refused and counted; what came with them is delivered", async () => {
