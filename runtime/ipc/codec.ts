@@ -94,9 +94,6 @@ const ERRORS: ReadonlyMap<string, ErrorConstructor> = new Map(
   [EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError].map((type) => [type.name, type]),
 );
 
-/** Objects that hold something that no copy could. */
-const UNCLONABLE = [Promise, WeakMap, WeakSet, WeakRef, SharedArrayBuffer];
-
 const { hasOwnProperty: hasOwn } = Object.prototype;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -375,11 +372,13 @@ class Writer {
       this.#count(value.size);
       for (const item of value) this.#member("(item)", item);
     } else if (value instanceof ArrayBuffer) {
+      checkAttached(value);
       this.#byte(Tag.Buffer);
       this.#raw(new Uint8Array(value));
     } else if (ArrayBuffer.isView(value)) {
       const type = VIEWS.findIndex((each) => value instanceof each);
-      if (type < 0) throw new Refusal(`a ${Object.prototype.toString.call(value).slice(8, -1)}`);
+      if (type < 0) throw new Refusal(`a ${tagOf(value)}`);
+      checkAttached(value.buffer);
       this.#byte(Tag.View);
       this.#byte(type);
       this.#raw(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
@@ -389,8 +388,9 @@ class Writer {
       this.#text(value.source);
       this.#text(value.flags);
     } else {
-      const type = UNCLONABLE.find((each) => value instanceof each);
-      if (type !== undefined) throw new Refusal(`a ${type.name}`);
+      // What a copy of its members would not be: a Promise, a URL, a generator, a boxed number.
+      const tag = tagOf(value);
+      if (tag !== "Object") throw new Refusal(`a ${tag}`);
       return false;
     }
     return true;
@@ -412,6 +412,14 @@ class Writer {
       this.#member(key, value);
     }
   }
+}
+
+function tagOf(value: object): string {
+  return Object.prototype.toString.call(value).slice(8, -1);
+}
+
+function checkAttached(buffer: ArrayBufferLike): void {
+  if ((buffer as ArrayBuffer).detached) throw new Refusal("a buffer that was transferred");
 }
 
 /** Eight characters at once: each call, and each string on the way, costs more than a character. */

@@ -551,7 +551,6 @@ export async function listen(ipc: Ipc, name: string, onPort: (port: IpcPort) => 
   return {
     [Symbol.dispose]() {
       if (entity.closed) return;
-      if (ipc.lookup(name) === entity.id) ipc.unregister(name);
       entity.close();
       for (const port of ports) port.close();
     },

@@ -117,6 +117,7 @@ export class Dispatcher implements Pumped, Answering {
   readonly #queues: VqueueApi;
   readonly #inbox: number;
   readonly #limit: number;
+  readonly #onClosed: (entity: Entity) => void;
   readonly #pump: Pump;
   readonly #entities: (Entity | undefined)[] = [];
   readonly #peers = new Map<number, Peer>();
@@ -143,7 +144,16 @@ export class Dispatcher implements Pumped, Answering {
   #undeliverable = 0;
   #refused = 0;
 
-  constructor(queues: VqueueApi, heap: Heap, codec: Codec, delivery: Delivery, limit: number) {
+  /** @param onClosed - Called with each entity that has closed. */
+  constructor(
+    queues: VqueueApi,
+    heap: Heap,
+    codec: Codec,
+    delivery: Delivery,
+    limit: number,
+    onClosed: (entity: Entity) => void,
+  ) {
+    this.#onClosed = onClosed;
     this.#queues = queues;
     this.#inbox = queues.register();
     if (this.#inbox < 64) {
@@ -213,8 +223,10 @@ export class Dispatcher implements Pumped, Answering {
   }
 
   /** The entity has closed. */
-  remove({ local }: Entity, error: VdsoError): void {
+  remove(entity: Entity, error: VdsoError): void {
+    const { local } = entity;
     this.#entities[numberIn(local)] = undefined;
+    this.#onClosed(entity);
     for (const pending of this.#pending) if (pending.from === local) this.#cancel(pending, error);
     for (const peer of this.#peers.values()) {
       for (const incoming of peer.inbound) {
@@ -505,7 +517,7 @@ export class Dispatcher implements Pumped, Answering {
     try {
       return this.wire.packEncoded(structured.encode(error));
     } catch {
-      const short = new Error(String(error).slice(0, 20));
+      const short = new Error(beginningOf(error));
       short.stack = "";
       return this.wire.packEncoded(structured.encode(short));
     }
@@ -843,6 +855,15 @@ function readError(message: Message): unknown {
     return error;
   } finally {
     message[Symbol.dispose]();
+  }
+}
+
+/** Fits into an item, as an error without a stack. */
+function beginningOf(error: unknown): string {
+  try {
+    return String(error).slice(0, 20);
+  } catch {
+    return "not to be read";
   }
 }
 

@@ -6,7 +6,7 @@ import { type EntityId, tagOf } from "./address.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { Fifo } from "./fifo.ts";
 import { type CallOptions, checkOptions, guard, timedOut, type WaitOptions } from "./guard.ts";
-import { DONE, IncomingCall, type Message } from "./message.ts";
+import { DONE, IncomingCall, type Message, noStream } from "./message.ts";
 import { type Line, type Receiver, ReplyStream, type StreamOptions } from "./stream.ts";
 
 /** Gets every message; what it returns answers a call, what it throws fails it. The message is disposed of when it has ended. */
@@ -278,13 +278,15 @@ export class Entity implements Disposable {
   #start(message: Message, handler: Handler): void {
     this.#dispatcher.kept++;
     let result: unknown;
+    let isLater: boolean;
     try {
       result = handler(message);
+      isLater = typeof (result as PromiseLike<unknown> | undefined)?.then === "function";
     } catch (error) {
       this.#fail(message, error);
       return;
     }
-    if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") {
+    if (isLater) {
       (result as PromiseLike<unknown>).then(
         (value) => this.#finish(message, value),
         (error: unknown) => this.#fail(message, error),
@@ -297,8 +299,15 @@ export class Entity implements Disposable {
       this.#over(message);
       return;
     }
-    if (message.streams && isIterable(result)) {
-      this.#feed(message, result).then(
+    let results: AsyncIterator<unknown> | undefined;
+    try {
+      results = isIterable(result) ? result[Symbol.asyncIterator]() : undefined;
+    } catch (error) {
+      this.#fail(message, error);
+      return;
+    }
+    if (results) {
+      this.#feed(message, results).then(
         () => this.#over(message),
         (error: unknown) => this.#fail(message, error),
       );
@@ -311,10 +320,13 @@ export class Entity implements Disposable {
     sent.catch((error: unknown) => (message.answered ? undefined : message.fail(error))).catch(ignoreGone);
   }
 
-  async #feed(call: IncomingCall, results: AsyncIterable<unknown>): Promise<void> {
-    const iterator = results[Symbol.asyncIterator]();
-    // Who takes no more may be gone long before the next result is there.
+  async #feed(call: IncomingCall, iterator: AsyncIterator<unknown>): Promise<void> {
     const leave = (): void => void Promise.resolve(iterator.return?.()).catch(() => undefined);
+    if (!call.streams) {
+      leave();
+      throw noStream();
+    }
+    // Who takes no more may be gone long before the next result is there.
     call.signal.addEventListener("abort", leave, { once: true });
     try {
       for await (const result of { [Symbol.asyncIterator]: () => iterator }) await call.answer(result);

@@ -43,11 +43,15 @@ export interface IpcOptions {
    * `polling`: only in {@link Ipc.poll} and in calls that block the thread.
    */
   readonly delivery?: Delivery;
-  /** Messages that are kept before nobody has asked for them; then senders wait. Default: 16384. */
+  /**
+   * Messages that are kept, since nobody has asked for them yet, and handlers that run: with so many nothing more is taken, and senders wait, unless this
+   * process itself waits for an answer. Default: 16384.
+   */
   readonly limit?: number;
 }
 
 const LIMIT = 16384;
+const DELIVERIES: readonly Delivery[] = ["adaptive", "eventLoop", "polling"];
 
 /** A process's side of all conversations: one per process and attachment of vqueue. */
 export class Ipc implements Disposable {
@@ -60,15 +64,18 @@ export class Ipc implements Disposable {
   /**
    * @throws VdsoError `ERR_VDSO_NO_MAILBOX` - all mailboxes are in use.
    * @throws VdsoError `ERR_VDSO_NOT_ATTACHED` - not APIs that `attach` returned.
-   * @throws VdsoError `ERR_VDSO_OPTION` - a limit that is none.
+   * @throws VdsoError `ERR_VDSO_OPTION` - a limit, or a delivery, that is none.
    */
   constructor({ queues, heap, names, codec = structured, delivery = "adaptive", limit = LIMIT }: IpcOptions) {
     if (!Number.isInteger(limit) || limit < 1) {
       throw new VdsoError("ERR_VDSO_OPTION", `limit: expected a whole number from 1, found ${limit}`);
     }
+    if (!DELIVERIES.includes(delivery)) {
+      throw new VdsoError("ERR_VDSO_OPTION", `delivery: expected ${DELIVERIES.join(", ")}, found ${delivery}`);
+    }
     this.heap = heap;
     this.codec = codec;
-    this.#dispatcher = new Dispatcher(queues, heap, codec, delivery, limit);
+    this.#dispatcher = new Dispatcher(queues, heap, codec, delivery, limit, (entity) => this.#forget(entity));
     this.#names = new Names(names, this.#dispatcher);
   }
 
@@ -83,7 +90,7 @@ export class Ipc implements Disposable {
   }
 
   /**
-   * Gives an entity of this process a name. It ends with {@link unregister}, with this Ipc, or with the process.
+   * Gives an entity of this process a name. It ends with {@link unregister}, with the entity, or with the process.
    *
    * @param name - 1 to 64 UTF-16 code units.
    * @throws VdsoError `ERR_VDSO_NAME_TAKEN`, `ERR_VDSO_NO_ROOM`, `ERR_VDSO_NAMES_BUSY`, `ERR_VDSO_CLOSED`
@@ -102,6 +109,15 @@ export class Ipc implements Disposable {
   unregister(name: string): void {
     this.#names.remove(name);
     this.#registered.delete(name);
+  }
+
+  #forget(entity: Entity): void {
+    for (const [name, registered] of this.#registered) {
+      if (registered !== entity) continue;
+      this.#registered.delete(name);
+      // This process may have lost it already.
+      if (this.lookup(name) === entity.id) this.#names.remove(name);
+    }
   }
 
   /** The entity with a name, if there is one now. */
@@ -156,8 +172,6 @@ export class Ipc implements Disposable {
 
   /** Closes all entities and the mailbox. Whoever waits for an answer gets an error at once. */
   close(): void {
-    for (const [name, entity] of this.#registered) if (this.lookup(name) === entity.id) this.#names.remove(name);
-    this.#registered.clear();
     this.#dispatcher.close();
   }
 

@@ -192,12 +192,7 @@ export class IncomingCall extends Message implements Numbered<IncomingCall> {
    */
   async answer(data?: unknown): Promise<void> {
     if (this.#answered) throw answered();
-    if (!this.streams) {
-      throw new VdsoError(
-        "ERR_VDSO_NO_STREAM",
-        "expected a caller that takes several answers, found one that takes one",
-      );
-    }
+    if (!this.streams) throw noStream();
     while (this.#credit === 0 && !this.#lost) {
       this.#wanted ??= Promise.withResolvers();
       await this.#wanted.promise;
@@ -232,6 +227,10 @@ export class IncomingCall extends Message implements Numbered<IncomingCall> {
     this.#abort?.abort(reason);
     this.addCredit(0);
   }
+}
+
+export function noStream(): VdsoError {
+  return new VdsoError("ERR_VDSO_NO_STREAM", "expected a caller that takes several answers, found one that takes one");
 }
 
 function answered(): VdsoError {

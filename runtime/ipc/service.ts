@@ -28,7 +28,7 @@ import { ignoreGone } from "./entity.ts";
 import type { WaitOptions } from "./guard.ts";
 import type { Ipc } from "./ipc.ts";
 import { membersOnDemand } from "./members.ts";
-import type { IncomingCall, Message } from "./message.ts";
+import { IncomingCall, type Message } from "./message.ts";
 import { type Line, type Receiver, ReplyStream } from "./stream.ts";
 import { Substituted } from "./wire.ts";
 
@@ -82,12 +82,23 @@ class Endpoint {
       this.release(message.from, message.data as number);
       return undefined;
     }
-    if (message.type !== Type.Invoke) throw noMethod(`message of type ${message.type}`);
-    const incoming = message as IncomingCall;
-    const [id, args] = this.decode(message, () => incoming.signal) as [number, never[]];
-    const run = this.#lent.get(id);
+    const [id, args] = this.request(message, Type.Invoke);
+    const run = this.#lent.get(id as number);
     if (!run) throw noMethod(`callback ${id}`);
     return this.answer(run(...args), message.from);
+  }
+
+  /**
+   * What is called, and with what.
+   *
+   * @throws VdsoError `ERR_VDSO_GARBAGE` - that is no call.
+   */
+  request(message: Message, type: number): readonly [subject: unknown, args: never[]] {
+    if (message instanceof IncomingCall && message.type === type) {
+      const request = this.decode(message, () => message.signal);
+      if (Array.isArray(request) && Array.isArray(request[1])) return request as [unknown, never[]];
+    }
+    throw new VdsoError("ERR_VDSO_GARBAGE", `expected the call of a function, found a message of type ${message.type}`);
   }
 
   /** The borrower has it no longer, or never got it. */
@@ -303,12 +314,10 @@ export async function expose(ipc: Ipc, name: string, api: object): Promise<Servi
   const endpoint = endpointOf(ipc);
   const entity = ipc.entity();
   entity.serve((message) => {
-    const incoming = message as IncomingCall;
-    const [method, args] = endpoint.decode(message, () => incoming.signal) as [string, never[]];
-    const run = (api as Record<string, unknown>)[method];
-    if (typeof method !== "string" || method in Object.prototype || typeof run !== "function") {
-      throw noMethod(`"${String(method)}" of service "${name}"`);
-    }
+    const [method, args] = endpoint.request(message, Type.Call);
+    const isName = typeof method === "string" && !(method in Object.prototype);
+    const run = isName ? (api as Record<string, unknown>)[method] : undefined;
+    if (typeof run !== "function") throw noMethod(`"${method}" of service "${name}"`);
     return endpoint.answer(Reflect.apply(run, api, args), message.from);
   });
   try {
@@ -320,8 +329,6 @@ export async function expose(ipc: Ipc, name: string, api: object): Promise<Servi
   return {
     id: entity.id,
     [Symbol.dispose]() {
-      if (entity.closed) return;
-      if (ipc.lookup(name) === entity.id) ipc.unregister(name);
       entity.close();
     },
   };

@@ -111,14 +111,12 @@ class Subscription {
 /** A topic, at its owner. */
 export class Topic<T> implements Disposable {
   readonly #ipc: Ipc;
-  readonly #name: string;
   readonly #entity: Entity;
   readonly #subscriptions = new Set<Subscription>();
   #last: { readonly value: unknown } | undefined;
 
-  private constructor(ipc: Ipc, name: string) {
+  private constructor(ipc: Ipc) {
     this.#ipc = ipc;
-    this.#name = name;
     this.#entity = ipc.entity();
     this.#entity.serve((message) => this.#serve(message));
   }
@@ -129,7 +127,7 @@ export class Topic<T> implements Disposable {
    * @throws VdsoError `ERR_VDSO_NAME_TAKEN`, `ERR_VDSO_NO_ROOM`
    */
   static async create<T>(ipc: Ipc, name: string): Promise<Topic<T>> {
-    const topic = new Topic<T>(ipc, name);
+    const topic = new Topic<T>(ipc);
     try {
       await ipc.register(name, topic.#entity);
     } catch (error) {
@@ -182,7 +180,11 @@ export class Topic<T> implements Disposable {
     if (message.type !== Type.Subscribe || !(message instanceof IncomingCall)) {
       throw new VdsoError("ERR_VDSO_GARBAGE", `expected a subscription or a value, found type ${message.type}`);
     }
-    const [overflow, limit] = message.data as [Overflow, number];
+    const asked = message.data;
+    if (!message.streams || !Array.isArray(asked)) {
+      throw new VdsoError("ERR_VDSO_GARBAGE", "expected a subscription, found the call of something else");
+    }
+    const [overflow, limit] = asked as [Overflow, number];
     checkSubscription(overflow, limit);
     const subscription = new Subscription(message, overflow, limit, (ended) => this.#subscriptions.delete(ended));
     this.#subscriptions.add(subscription);
@@ -192,7 +194,6 @@ export class Topic<T> implements Disposable {
 
   [Symbol.dispose](): void {
     if (this.#entity.closed) return;
-    if (this.#ipc.lookup(this.#name) === this.#entity.id) this.#ipc.unregister(this.#name);
     for (const subscription of this.#subscriptions) subscription.end();
     this.#entity.close();
   }

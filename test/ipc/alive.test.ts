@@ -21,6 +21,9 @@ test.each(["adaptive", "eventLoop"])(
       ["call", ["answered"]],
       ["wait", ["received"]],
       ["name", ["named"]],
+      ["message to a full mailbox", ["waits"]],
+      ["stream", ["an answer"]],
+      ["request over a port", ["answered"]],
     ] as const;
     const outputs = await Promise.all(cases.map(([what]) => run(what, delivery)));
     expect(outputs).toEqual(cases.map(([, said]) => [...said, "nothing is pending"]));

@@ -59,6 +59,9 @@ test("numbers, identity, cycles, errors, patterns and buffers come back", () => 
 });
 
 test("what cannot be sent is named by its path", async () => {
+  const detached = new ArrayBuffer(8);
+  const view = new Uint8Array(detached);
+  detached.transfer();
   const endless: unknown[] = [];
   let deep: unknown = endless;
   for (let i = 0; i < 3000; i++) deep = [deep];
@@ -69,6 +72,13 @@ test("what cannot be sent is named by its path", async () => {
     [[new SharedArrayBuffer(1)], "value[0]: "],
     [{ w: new WeakMap() }, "value.w: "],
     [deep, "nested deeper"],
+    [{ n: Object(5) as unknown }, "value.n: expected something that can be sent, found a Number"],
+    [{ s: Object("ab") as unknown }, "found a String"],
+    [{ u: new URL("data:,") }, "value.u: expected something that can be sent, found a URL"],
+    [[1].values(), "found a Array Iterator"],
+    [{ g: (async function* () {})() }, "value.g: expected something that can be sent, found a AsyncGenerator"],
+    [{ b: detached }, "value.b: expected something that can be sent, found a buffer that was transferred"],
+    [[view], "value[0]: expected something that can be sent, found a buffer that was transferred"],
   ];
   for (const [value, text] of cases) {
     const { message } = await expectCode("ERR_VDSO_NOT_CLONABLE", () => structured.encode(value));

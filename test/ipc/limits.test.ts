@@ -1,7 +1,7 @@
 /** A process without room for more still learns what makes room: that callers take more, have lost interest, have gone. */
 import { expect, onTestFinished, test, vi } from "vitest";
-import type { Delivery, Message } from "../../runtime/ipc/index.ts";
-import { IncomingCall } from "../../runtime/ipc/message.ts";
+import type { Delivery } from "../../runtime/ipc/index.ts";
+import { IncomingCall, type Message } from "../../runtime/ipc/message.ts";
 import { settle, system } from "./system.ts";
 
 /** Starts handlers that end when their callers give up. */

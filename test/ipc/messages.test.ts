@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { tagOf } from "../../runtime/ipc/address.ts";
 import type { IncomingCall, Message } from "../../runtime/ipc/message.ts";
 import { expectCode } from "../expect-code.ts";
@@ -380,6 +380,27 @@ describe("streams", () => {
     expect(await stream.next()).toEqual({ done: true, value: undefined });
     await expectCode("ERR_VDSO_ARGUMENT", () => from.stream(to.id, 1, 0, { window: 0 }));
   });
+
+  test("are refused to callers that want one answer, and their source is left", async () => {
+    const { b, from } = await pair();
+    let left = 0;
+    const endless = (): AsyncIterator<number> => ({
+      next: async () => ({ done: false, value: 1 }),
+      return: async () => {
+        left++;
+        return { done: true, value: undefined };
+      },
+    });
+    const server = b.ipc.entity().serve(() => ({ [Symbol.asyncIterator]: endless }));
+    await expectCode("ERR_VDSO_NO_STREAM", () => from.call(server.id, 1));
+    expect(left).toBe(1);
+    const asked = b.ipc.entity();
+    const call = from.call(asked.id, 1);
+    const incoming = (await asked.recv(1)) as IncomingCall;
+    await expectCode("ERR_VDSO_NO_STREAM", () => incoming.answer(1));
+    await incoming.reply("one");
+    expect((await call).data).toBe("one");
+  });
 });
 
 describe("names", () => {
@@ -402,8 +423,60 @@ describe("names", () => {
       await expectCode("ERR_VDSO_ARGUMENT", () => a.ipc.register(name, from));
       await expectCode("ERR_VDSO_ARGUMENT", () => a.ipc.whenNamed(name));
     }
+    const closed = a.ipc.entity();
+    await a.ipc.register("server", closed);
+    await a.ipc.register("other", from);
+    closed.close();
+    expect([a.ipc.lookup("server"), a.ipc.lookup("other")]).toEqual([undefined, from.id]);
     const long = "\u{1F600}".repeat(32);
     await a.ipc.register(long, from);
     expect(a.ipc.lookup(long)).toBe(from.id);
   });
 });
+
+describe("handlers", () => {
+  test.each<[string, () => unknown]>([
+    ["throw an object without a prototype", () => raise(Object.assign(Object.create(null), { run: () => 1 }))],
+    ["throw an error that cannot be read", () => raise(unreadable("message", new Error("x")))],
+    ["return what cannot be read", () => unreadable("then", {})],
+    ["return what cannot be read as a stream", () => unreadable(Symbol.asyncIterator, {})],
+    ["return later what cannot be read", async () => unreadable(Symbol.asyncIterator, {})],
+    ["return what cannot be sent", () => Symbol("no")],
+  ])("that %s fail the call, and nothing else", async (_, handler) => {
+    const { b, from } = await pair();
+    const server = b.ipc.entity().serve(({ type }) => (type === 1 ? handler() : "fine"));
+    await expect(from.call(server.id, 1)).rejects.toBeInstanceOf(Error);
+    expect((await from.call(server.id, 2)).data).toBe("fine");
+    expect(b.ipc.stats().kept).toBe(0);
+  });
+
+  test("that throw at a message which is no call: nobody waits, so it is the process's error", async () => {
+    const { b, from } = await pair();
+    const thrown: unknown[] = [];
+    const microtask = globalThis.queueMicrotask;
+    const reports = vi.spyOn(globalThis, "queueMicrotask").mockImplementation((run) => {
+      microtask(() => {
+        try {
+          run();
+        } catch (error) {
+          thrown.push(error);
+        }
+      });
+    });
+    onTestFinished(() => reports.mockRestore());
+    const error = new Error("on purpose");
+    const server = b.ipc.entity().serve(() => raise(error));
+    await from.send(server.id, 1);
+    await settle();
+    expect(thrown).toEqual([error]);
+    expect(b.ipc.stats()).toMatchObject({ kept: 0, refused: 0 });
+  });
+});
+
+function raise(value: unknown): never {
+  throw value;
+}
+
+function unreadable(key: string | symbol, target: object): object {
+  return Object.defineProperty(target, key, { get: () => raise(new Error("unreadable")) });
+}

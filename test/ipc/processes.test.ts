@@ -44,18 +44,28 @@ test("1000 coroutines call one server 10 times each, and every process ends when
   expect(heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
 });
 
+test("4 clients call 4 servers, 1000 coroutines 10 times each", async () => {
+  const { kernel, heap, serve, run } = await boot();
+  const names = ["a", "b", "c", "d"];
+  await Promise.all(names.map(serve));
+  const tallies = await Promise.all(names.map(() => run(names, 1000, 10)));
+  expect(tallies).toEqual(names.map(() => ({ answered: 10_000, rejected: 0, wrong: 0, strayReplies: 0 })));
+  for (const { pid } of kernel.processes()) await kernel.kill(pid);
+  expect(heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
+});
+
 test("4 clients call 4 servers, of which one is killed half-way and started again", async () => {
   const { kernel, ipc, heap, serve, run } = await boot();
   const names = ["a", "b", "c", "d"];
   const [mortal] = await Promise.all(names.map(serve));
-  const running = Promise.all(names.map(() => run(names, 100, 10)));
+  const running = Promise.all(names.map(() => run(names, 1000, 10)));
   // A quarter of all calls goes to each.
-  await ipc.entity().call(await ipc.whenNamed("a"), HAS_SERVED, 500);
+  await ipc.entity().call(await ipc.whenNamed("a"), HAS_SERVED, 5000);
   await kernel.kill(mortal!.pid);
   await serve("a");
   for (const { answered, rejected, wrong, strayReplies } of await running) {
-    expect({ all: answered + rejected, wrong, strayReplies }).toEqual({ all: 1000, wrong: 0, strayReplies: 0 });
-    expect(answered).toBeGreaterThanOrEqual(750);
+    expect({ all: answered + rejected, wrong, strayReplies }).toEqual({ all: 10_000, wrong: 0, strayReplies: 0 });
+    expect(answered).toBeGreaterThanOrEqual(7500);
   }
   const { data: served } = await ipc.entity().call(await ipc.whenNamed("a"), HAS_SERVED, 0);
   expect(served).toBeGreaterThan(0);

@@ -9,6 +9,7 @@ import { Mailboxes } from "../../runtime/ipc/mailbox.ts";
 import type { IncomingCall } from "../../runtime/ipc/message.ts";
 import { connect, expose } from "../../runtime/ipc/service.ts";
 import { subscribe, Topic } from "../../runtime/ipc/topic.ts";
+import { collectGarbage } from "../collect-garbage.ts";
 import { expectCode } from "../expect-code.ts";
 import { buildQueues, type QueueLibrary, settle, system } from "./system.ts";
 
@@ -159,12 +160,31 @@ test("callbacks end with their call when nobody gets them, and with the process 
   server.die();
   await expect.poll(() => gone).toBe(true);
   stay();
-  const { gc } = globalThis as { gc?: () => void };
-  if (gc === undefined) return;
   await settle();
-  gc();
+  collectGarbage();
   await settle();
   expect(weak.map((each) => each.deref())).toEqual([undefined, undefined, undefined]);
+});
+
+test("a callback that its borrower has no longer is nobody's", async () => {
+  const { party } = await system();
+  const [server, client] = [party(), party()];
+  const api = { take: (callback: () => number) => void callback };
+  await expose(server.ipc, "taker", api);
+  const remote = await connect<typeof api>(client.ipc, "taker");
+  let weak: WeakRef<object> | undefined;
+  await (async () => {
+    const callback = (): number => 1;
+    weak = new WeakRef(callback);
+    await remote.take(callback);
+  })();
+  await expect
+    .poll(async () => {
+      await settle();
+      collectGarbage();
+      return weak?.deref() === undefined;
+    })
+    .toBe(true);
 });
 
 test("a stream whose reader left ends its source, though that has nothing to give", async () => {

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { EntityId } from "../../runtime/ipc/index.ts";
 import { connect, expose } from "../../runtime/ipc/service.ts";
 import { expectCode } from "../expect-code.ts";
 import { settle, system } from "./system.ts";
@@ -112,7 +113,33 @@ test("functions in results can be called, and passed back to where they came fro
   expect(await counter.sum(counter.next)).toBe(3);
 });
 
-test("a signal aborts both sides with its reason", async () => {
+test("messages that are no calls are refused and counted, by services and by callbacks", async () => {
+  const { server, client, remote, service, party } = await connected();
+  const kept = await remote.counter();
+  const liar = party().ipc.entity();
+  const endpoint = (await client.ipc.entity().call(server.ipc.entity().serve(() => 0).id, 1)).from;
+  const garbage = [undefined, null, 5, "text", {}, { a: 1 }, ["add"], ["add", 5], ["missing", []], [["add"], []]];
+  for (const value of garbage) for (const type of [1, 2, 3, 9]) await liar.send(service.id, type, value);
+  await settle();
+  expect(server.ipc.stats().refused).toBe(garbage.length * 4);
+  for (const value of garbage.slice(0, 8)) await expectCode("ERR_VDSO_GARBAGE", () => liar.call(service.id, 1, value));
+  await expectCode("ERR_VDSO_GARBAGE", () => liar.call(service.id, 2, ["add", []]));
+  for (const method of ["missing", 5, null, ["add"]]) {
+    await expectCode("ERR_VDSO_NO_METHOD", () => liar.call(service.id, 1, [method, []]));
+  }
+  expect(endpoint).toBeGreaterThan(0);
+  // The end of all services and callbacks of a process is the first entity that it opened for them.
+  const before = server.ipc.stats().refused;
+  for (let number = 1; number < 10; number++) {
+    for (const value of garbage) await liar.send((service.id - (service.id % 8192) + number) as EntityId, 2, value);
+  }
+  await settle();
+  expect(server.ipc.stats().refused).toBeGreaterThan(before);
+  expect(await kept.next()).toBe(1);
+  expect(await remote.add(2)).toBe(2);
+});
+
+test("a signal aborts both sides, here with its reason", async () => {
   const { remote, api } = await connected();
   const abort = new AbortController();
   const call = remote.forever(abort.signal);
@@ -120,7 +147,7 @@ test("a signal aborts both sides with its reason", async () => {
   abort.abort(new Error("enough"));
   await expect(call).rejects.toThrow("enough");
   await settle();
-  expect(api.log).toHaveLength(1);
+  expect(api.log).toEqual([expect.stringContaining("found that it has cancelled the call")]);
   await expect(remote.forever(AbortSignal.abort(new Error("before")))).rejects.toThrow("before");
 });
 
