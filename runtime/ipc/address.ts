@@ -5,7 +5,7 @@
  * id     52            21 20   13 12      0
  *        | mailbox       | tag   | number  |      mailbox: of the process, with its generation; number: which of the process's entities
  * ```
- * A process gives out its numbers in turn, and again only after all others: a stale id is refused, not delivered to a successor.
+ * A process gives out its numbers in turn, and again only after all others: until then a stale id is refused, not delivered to a successor.
  */
 import { VdsoError } from "../errors.ts";
 

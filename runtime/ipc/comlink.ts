@@ -19,7 +19,7 @@ import type { EntityId } from "./address.ts";
 import type { Entity } from "./entity.ts";
 import { isGone } from "./entity.ts";
 import { Fifo } from "./fifo.ts";
-import { began, guard, type WaitOptions } from "./guard.ts";
+import { began, checkOptions, type WaitOptions, within } from "./guard.ts";
 import { Loan } from "./heap.ts";
 import type { Ipc } from "./ipc.ts";
 import { IncomingCall, type Message } from "./message.ts";
@@ -565,6 +565,7 @@ export async function listen(ipc: Ipc, name: string, onPort: (port: IpcPort) => 
 export async function openPort(ipc: Ipc, name: string, options: WaitOptions = {}): Promise<IpcPort> {
   const left = began(options);
   const listener = await ipc.whenNamed(name, options);
+  checkOptions(left());
   const asking = ipc.entity();
   // Goes on when it is given up: the port that there is at the other side by then has to end.
   const connecting = asking
@@ -572,10 +573,8 @@ export async function openPort(ipc: Ipc, name: string, options: WaitOptions = {}
     .then(({ data }) => IpcPort.connect(ipc, portId(data)))
     .finally(() => asking.close());
   const release = ipc.hold();
-  const gaveUp = Promise.withResolvers<never>();
-  const unguard = guard("openPort", left(), gaveUp.reject);
   try {
-    return await Promise.race([connecting, gaveUp.promise]);
+    return await within("openPort", connecting, left());
   } catch (error) {
     connecting.then(
       (port) => port.close(),
@@ -583,7 +582,6 @@ export async function openPort(ipc: Ipc, name: string, options: WaitOptions = {}
     );
     throw error;
   } finally {
-    unguard?.();
     release();
   }
 }

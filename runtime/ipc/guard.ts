@@ -46,6 +46,17 @@ export function checkOptions({ signal, timeoutMs }: WaitOptions): void {
   throw new VdsoError("ERR_VDSO_ARGUMENT", `timeoutMs: expected a number that is not negative, found ${timeoutMs}`);
 }
 
+/** Waits for it as long as that is wanted; it goes on by itself then. */
+export async function within<T>(what: string, promise: Promise<T>, options: WaitOptions): Promise<T> {
+  const gaveUp = Promise.withResolvers<never>();
+  const unguard = guard(what, options, gaveUp.reject);
+  try {
+    return await Promise.race([promise, gaveUp.promise]);
+  } finally {
+    unguard?.();
+  }
+}
+
 /** For what waits in several steps. @returns the options for the step that begins now */
 export function began(options: WaitOptions): () => WaitOptions {
   const { signal, timeoutMs } = options;

@@ -25,10 +25,9 @@ import { vvarOf } from "../loader/attach.ts";
 
 export type { HeapStats } from "../../generated/vheap/vheap.js";
 
-type Refusal = Exclude<HeapError, -1>;
+type Refusal = Exclude<HeapError, -1 | -2>;
 
 const REFUSALS: Readonly<Record<Refusal, readonly [code: VdsoErrorCode, expected: string, found: string]>> = {
-  [-2]: ["ERR_VDSO_HEAP_SIZE", "at most the size of the heap", "more"],
   [-3]: ["ERR_VDSO_HEAP_SIZE", "at least one byte", "0"],
   [-4]: ["ERR_VDSO_BAD_HANDLE", "a handle", "a number that is none"],
   [-5]: ["ERR_VDSO_DOUBLE_FREE", "a block that is lent", "one that was released already"],
@@ -160,8 +159,14 @@ export class Heap {
       result = this.api.allocate(bytes);
     }
     if (result > 0) return result;
-    if (result !== -1) this.refuse("loan", bytes, result);
+    if (result !== -1 && result !== -2) this.refuse("loan", bytes, result);
     const { freeBytes, freeBlocks, largestBytes, ownedBytes, sentBytes, busyBytes, heapBytes } = this.api.stats();
+    if (result === -2) {
+      throw new VdsoError(
+        "ERR_VDSO_HEAP_SIZE",
+        `vheap: expected at most ${heapBytes} bytes, all that it has, found ${bytes}`,
+      );
+    }
     throw new VdsoError(
       "ERR_VDSO_OUT_OF_MEMORY",
       `vheap: expected room for ${bytes} bytes, found at most ${largestBytes} in one block: ${freeBytes} of ${heapBytes} bytes are free, ` +

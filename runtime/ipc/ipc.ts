@@ -11,13 +11,16 @@
  * const ipc = new Ipc({ queues: attach(vqueue), heap: new Heap(attach(vheap)), names: attach(vnames) });
  *
  * // A server.
- * const server = ipc.entity().serve((message) => ({ sum: message.data.a + message.data.b }));
+ * const server = ipc.entity().serve((message) => {
+ *   const { a, b } = message.data as { a: number; b: number };
+ *   return { sum: a + b };
+ * });
  * await ipc.register("adder", server);
  *
  * // A client, in any process.
  * const client = ipc.entity();
  * const answer = await client.call(await ipc.whenNamed("adder"), 1, { a: 20, b: 22 });
- * console.log(answer.data.sum);
+ * console.log(answer.data); // { sum: 42 }
  * ```
  */
 import type { VnamesApi } from "../../generated/vnames/vnames.js";

@@ -34,16 +34,51 @@ import { Substituted } from "./wire.ts";
 
 type AnyFunction = (...args: never[]) => unknown;
 
+/** Copied as a whole. */
+type Whole =
+  | Date
+  | RegExp
+  | Error
+  | ArrayBuffer
+  | ArrayBufferView
+  | AbortSignal
+  | ReadonlyMap<unknown, unknown>
+  | ReadonlySet<unknown>;
+
 type RemoteResult<Result> =
-  Result extends AsyncIterable<infer Item> ? AsyncIterable<Item> & PromiseLike<never> : Promise<Awaited<Result>>;
+  Result extends AsyncIterable<infer Item>
+    ? AsyncIterable<Received<Item>> & PromiseLike<never>
+    : Promise<Received<Awaited<Result>>>;
+
+type RemoteFunction<Function> = Function extends (...args: infer Args) => infer Result
+  ? (...args: Sent<Args>) => RemoteResult<Result>
+  : never;
+
+/** What comes from another process: functions in it are called there, and answer later. */
+export type Received<T> = 0 extends 1 & T
+  ? T
+  : T extends AnyFunction
+    ? RemoteFunction<T>
+    : T extends Whole
+      ? T
+      : T extends object
+        ? { [Key in keyof T]: Received<T[Key]> }
+        : T;
+
+/** What goes to another process: functions in it may be asynchronous, since they are for those who call them there. */
+export type Sent<T> = 0 extends 1 & T
+  ? T
+  : T extends (...args: infer Args) => infer Result
+    ? (...args: Received<Args>) => Result | PromiseLike<Awaited<Result>>
+    : T extends Whole
+      ? T
+      : T extends object
+        ? { [Key in keyof T]: Sent<T[Key]> }
+        : T;
 
 /** What a client sees of a service. */
 export type Remote<Api> = {
-  readonly [Key in keyof Api as Api[Key] extends AnyFunction ? Key : never]: Api[Key] extends (
-    ...args: infer Args
-  ) => infer Result
-    ? (...args: Args) => RemoteResult<Result>
-    : never;
+  readonly [Key in keyof Api as Api[Key] extends AnyFunction ? Key : never]: RemoteFunction<Api[Key]>;
 };
 
 /** A service that is offered, until it is disposed of. */

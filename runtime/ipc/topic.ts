@@ -16,7 +16,7 @@
 import { VdsoError } from "../errors.ts";
 import type { Entity } from "./entity.ts";
 import { Fifo } from "./fifo.ts";
-import type { WaitOptions } from "./guard.ts";
+import { began, checkOptions, type WaitOptions, within } from "./guard.ts";
 import type { Ipc } from "./ipc.ts";
 import { IncomingCall, type Message } from "./message.ts";
 import { Encoded } from "./wire.ts";
@@ -24,6 +24,7 @@ import { Encoded } from "./wire.ts";
 /** What happens when a subscriber has not read so many: the oldest or the newest goes, its publishers wait, or the subscription ends with an error. */
 export type Overflow = "dropOldest" | "dropNewest" | "wait" | "fail";
 
+/** `timeoutMs` is for the topic to appear; the signal ends the subscription, too. */
 export interface SubscribeOptions extends WaitOptions {
   /** Default: `"dropOldest"`. */
   readonly overflow?: Overflow;
@@ -149,12 +150,15 @@ export class Topic<T> implements Disposable {
   }
 
   /**
-   * Gives a value, as it is now, to all subscribers. Resolves when those that want publishers to wait have room for the next.
+   * Gives a value, as it is now, to all subscribers. Resolves when those that want publishers to wait have room for the next; who gives that up has published
+   * all the same.
    *
    * @throws VdsoError `ERR_VDSO_NOT_CLONABLE` - names the path to what cannot be sent; nobody gets anything.
    */
-  async publish(value: T): Promise<void> {
-    await this.#publish(value);
+  async publish(value: T, options: WaitOptions = {}): Promise<void> {
+    checkOptions(options);
+    const waits = this.#publish(value);
+    if (waits) await within("publish", waits, options);
   }
 
   #publish(published: unknown): Promise<unknown> | undefined {
@@ -234,7 +238,8 @@ export async function* subscribe<T>(ipc: Ipc, name: string, options: SubscribeOp
 
 /** Publishes in a topic of another process. Resolves when its subscribers have it, or room for it. */
 export async function publish<T>(ipc: Ipc, name: string, value: T, options: WaitOptions = {}): Promise<void> {
+  const left = began(options);
   const owner = await ipc.whenNamed(name, options);
   using entity = ipc.entity();
-  using _ = await entity.call(owner, Type.Publish, value, options);
+  using _ = await entity.call(owner, Type.Publish, value, left());
 }

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import { NAMES } from "../../generated/vnames/vnames.js";
 import { tagOf } from "../../runtime/ipc/address.ts";
 import type { IncomingCall, Message } from "../../runtime/ipc/message.ts";
 import { expectCode } from "../expect-code.ts";
@@ -432,6 +433,20 @@ describe("names", () => {
     await a.ipc.register(long, from);
     expect(a.ipc.lookup(long)).toBe(from.id);
   });
+});
+
+test("there is no more room for names than the table has, and for entities than there are numbers", async () => {
+  const { a, b } = await pair();
+  const many = a.ipc.entity();
+  for (let n = 0; n < NAMES; n++) await a.ipc.register(`name ${n}`, many);
+  const one = b.ipc.entity();
+  await expectCode("ERR_VDSO_NO_ROOM", () => b.ipc.register("one", one));
+  many.close();
+  await b.ipc.register("one", one);
+  const entities = Array.from({ length: 8191 - 1 }, () => a.ipc.entity());
+  await expectCode("ERR_VDSO_ENTITY_LIMIT", () => a.ipc.entity());
+  entities[17]!.close();
+  expect(a.ipc.entity().closed).toBe(false);
 });
 
 describe("handlers", () => {

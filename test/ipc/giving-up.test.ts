@@ -1,0 +1,96 @@
+/** Everything that waits can be given up: by a signal, with its reason, and after a time. */
+import { expect, test } from "vitest";
+import { openPort } from "../../runtime/ipc/comlink.ts";
+import type { WaitOptions } from "../../runtime/ipc/guard.ts";
+import type { Ipc } from "../../runtime/ipc/ipc.ts";
+import { connect } from "../../runtime/ipc/service.ts";
+import { publish, subscribe, Topic } from "../../runtime/ipc/topic.ts";
+import { expectCode } from "../expect-code.ts";
+import { settle, system } from "./system.ts";
+
+async function silent() {
+  const { party } = await system();
+  const [server, client, full] = [party(), party(), party({ delivery: "polling" })];
+  const never = server.ipc.entity().serve(() => new Promise(() => undefined));
+  await server.ipc.register("silent", never);
+  const slow = await Topic.create<number>(server.ipc, "slow");
+  const reader = subscribe<number>(client.ipc, "slow", { overflow: "wait", limit: 1 });
+  const first = reader.next();
+  await settle();
+  let published = 0;
+  for (let isTaken = true; isTaken; published++) {
+    const publishing = slow.publish(published).then(() => true);
+    isTaken = await Promise.race([publishing, settle().then(() => false)]);
+  }
+  await first;
+  const entity = client.ipc.entity();
+  const target = full.ipc.entity();
+  while (client.ipc.stats().waitingToSend === 0) void entity.send(target.id, 1).catch(() => undefined);
+  return { server, client, entity, target, never, slow };
+}
+
+type Silent = Awaited<ReturnType<typeof silent>>;
+
+test.each<[string, (silent: Silent, options: WaitOptions) => Promise<unknown>]>([
+  ["send", ({ entity, target }, options) => entity.send(target.id, 1, 0, options)],
+  ["recv", ({ entity }, options) => entity.recv(1, options)],
+  ["recvAny", ({ entity }, options) => entity.recvAny(options)],
+  ["call", ({ entity, never }, options) => entity.call(never.id, 1, 0, options)],
+  ["call, not sent yet", ({ entity, target }, options) => entity.call(target.id, 1, 0, options)],
+  ["stream", async ({ entity, never }, options) => entity.stream(never.id, 1, 0, options).next()],
+  ["whenNamed", ({ client }, options) => client.ipc.whenNamed("nobody", options)],
+  ["connect", ({ client }, options) => connect(client.ipc, "nobody", options)],
+  ["openPort, without a listener", ({ client }, options) => openPort(client.ipc, "nobody", options)],
+  ["openPort, that is not answered", ({ client }, options) => openPort(client.ipc, "silent", options)],
+  ["subscribe", ({ client }, options) => subscribe(client.ipc, "nobody", options).next()],
+  ["publish", ({ slow }, options) => slow.publish(1, options)],
+  ["publish, without a topic", ({ client }, options) => publish(client.ipc, "nobody", 1, options)],
+  ["publish, from elsewhere", ({ client }, options) => publish(client.ipc, "slow", 1, options)],
+])("%s", async (what, wait) => {
+  const all = await silent();
+  const before = all.client.ipc.stats();
+  await expectCode("ERR_VDSO_TIMEOUT", () => wait(all, { timeoutMs: 5 }));
+  await expectCode("ERR_VDSO_ARGUMENT", () => wait(all, { timeoutMs: -1 }));
+  const reason = new RangeError("enough");
+  await expect(wait(all, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+  const abort = new AbortController();
+  const waiting = wait(all, { signal: abort.signal, timeoutMs: 60_000 });
+  await settle();
+  abort.abort(reason);
+  await expect(waiting).rejects.toBe(reason);
+  const { pendingCalls, waitingToSend } = all.client.ipc.stats();
+  // A port that may still be opened at the other side is waited for in the background.
+  expect(pendingCalls - before.pendingCalls).toBe(what.endsWith("not answered") ? 2 : 0);
+  expect(waitingToSend).toBe(before.waitingToSend);
+});
+
+test("a subscription ends with its signal", async () => {
+  const { client, slow } = await silent();
+  const abort = new AbortController();
+  const values = subscribe<number>(client.ipc, "slow", { signal: abort.signal });
+  await values.next();
+  const next = values.next();
+  await settle();
+  expect(slow.subscribers).toBe(2);
+  abort.abort(new RangeError("enough"));
+  await expect(next).rejects.toThrow("enough");
+  await expect.poll(() => slow.subscribers).toBe(1);
+});
+
+test.each<[string, (ipc: Ipc, options: WaitOptions) => Promise<unknown>]>([
+  ["publish", (ipc, options) => publish(ipc, "late", 1, options)],
+  ["openPort", (ipc, options) => openPort(ipc, "late", options)],
+])("the steps of %s share one time-out", async (_, wait) => {
+  const { party } = await system();
+  const [server, client] = [party(), party()];
+  const never = server.ipc.entity().serve(() => new Promise(() => undefined));
+  const ends: string[] = [];
+  const waiting = expectCode("ERR_VDSO_TIMEOUT", () => wait(client.ipc, { timeoutMs: 800 })).then(() =>
+    ends.push("one"),
+  );
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  await server.ipc.register("late", never);
+  // What a time-out that begins anew with the second step would come after.
+  await Promise.all([waiting, new Promise((resolve) => setTimeout(resolve, 700)).then(() => ends.push("two"))]);
+  expect(ends).toEqual(["one", "two"]);
+});
