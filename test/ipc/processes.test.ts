@@ -4,6 +4,7 @@ import vheap from "../../generated/vheap/vheap.js";
 import vnames from "../../generated/vnames/vnames.js";
 import vqueue from "../../generated/vqueue/vqueue.js";
 import { Kernel } from "../../runtime/index.ts";
+import type { EntityId } from "../../runtime/ipc/address.ts";
 import { Heap } from "../../runtime/ipc/heap.ts";
 import { Ipc } from "../../runtime/ipc/ipc.ts";
 import { expectCode } from "../expect-code.ts";
@@ -94,6 +95,26 @@ test("calls to a server that is killed again and again are answered or rejected;
   }
   expect(kills).toBeGreaterThan(0);
   for (const { pid } of kernel.processes()) await kernel.kill(pid);
+  expect(heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
+});
+
+test("messages of processes that send at the same time arrive in the order of each", async () => {
+  const { kernel, ipc, heap } = await boot();
+  const receiver = ipc.entity();
+  await ipc.register("receiver", receiver);
+  const [senders, messages] = [3, 20_000];
+  for (let n = 0; n < senders; n++) {
+    await kernel.spawn(url, { data: { role: "sender", servers: ["receiver"], calls: messages } });
+  }
+  const next = new Map<EntityId, number>();
+  for (let ended = 0; ended < senders; ) {
+    const { from, type, data } = await receiver.recvAny();
+    const expected = next.get(from) ?? 0;
+    if (type === CLOSE) ended++;
+    else expect((data as { n: number }).n).toBe(expected);
+    next.set(from, expected + 1);
+  }
+  expect([...next.values()]).toEqual(Array.from({ length: senders }, () => messages + 1));
   expect(heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
 });
 
