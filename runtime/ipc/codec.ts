@@ -390,7 +390,7 @@ class Writer {
     } else {
       // What a copy of its members would not be: a Promise, a URL, a generator, a boxed number.
       const tag = tagOf(value);
-      if (tag !== "Object") throw new Refusal(`a ${tag}`);
+      if (tag !== "Object" && !isOfUser(value)) throw new Refusal(`a ${tag}`);
       return false;
     }
     return true;
@@ -416,6 +416,14 @@ class Writer {
 
 function tagOf(value: object): string {
   return Object.prototype.toString.call(value).slice(8, -1);
+}
+
+/** Is it of a class that neither the engine nor the platform has? */
+function isOfUser(value: object): boolean {
+  const type: unknown = value.constructor;
+  if (typeof type !== "function") return false;
+  const isGlobal = (globalThis as Record<string, unknown>)[type.name] === type;
+  return !isGlobal && !Function.prototype.toString.call(type).includes("[native code]");
 }
 
 function checkAttached(buffer: ArrayBufferLike): void {

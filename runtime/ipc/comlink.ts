@@ -19,10 +19,11 @@ import type { EntityId } from "./address.ts";
 import type { Entity } from "./entity.ts";
 import { isGone } from "./entity.ts";
 import { Fifo } from "./fifo.ts";
-import { began, checkOptions, type WaitOptions, within } from "./guard.ts";
+import { began, type WaitOptions } from "./guard.ts";
 import { Loan } from "./heap.ts";
 import type { Ipc } from "./ipc.ts";
 import { IncomingCall, type Message } from "./message.ts";
+import { report } from "./turn.ts";
 import { INLINE_BYTES } from "./wire.ts";
 
 /** What listeners get. */
@@ -54,6 +55,8 @@ type Token = readonly ["port", EntityId];
  */
 const BATCH_BYTES = 8192;
 const LENGTH_BYTES = 4;
+/** A port that nobody has opened then is given up. */
+const OPEN_MS = 30_000;
 /** Of most messages. */
 const NO_PORTS: readonly (IpcPort | MessagePort)[] = Object.freeze([]);
 
@@ -91,8 +94,9 @@ export class IpcPort {
   /** Are ports in messages to be real ones? */
   #bridged = false;
   #onmessage: ((event: PortMessage) => void) | null = null;
-  /** Ports in the part that is being read. */
+  /** Ports in the part that is being read, and what they were opened by. */
   #ports = NO_PORTS;
+  readonly #portIds: EntityId[] = [];
   /** Ports in the message that is being posted. */
   #leaving = NONE;
   readonly #replace = (part: object): Token | undefined => this.#standIn(part);
@@ -190,6 +194,7 @@ export class IpcPort {
 
   #readPart(bytes: Uint8Array): void {
     this.#ports = NO_PORTS;
+    this.#portIds.length = 0;
     let data: unknown;
     try {
       data = this.#ipc.codec.decode(bytes, this.#revive);
@@ -218,6 +223,8 @@ export class IpcPort {
 
   #open([kind, id]: Token): IpcPort | MessagePort {
     if (kind !== "port") throw new VdsoError("ERR_VDSO_GARBAGE", `expected a stand-in for a port, found ${kind}`);
+    const known = this.#ports[this.#portIds.indexOf(id)];
+    if (known) return known;
     let port: IpcPort | MessagePort = IpcPort.connect(this.#ipc, id);
     if (this.#bridged) {
       const { port1, port2 } = new MessageChannel();
@@ -225,6 +232,7 @@ export class IpcPort {
       port = port2;
     }
     this.#ports = [...this.#ports, port];
+    this.#portIds.push(id);
     return port;
   }
 
@@ -251,15 +259,19 @@ export class IpcPort {
       const id = requestId(message);
       if (part === undefined || this.#closed) {
         if (id !== undefined) queueMicrotask(() => this.#refuse(id));
+        // They went where nobody is.
+        for (const item of list) if (isPort(item)) item.close();
         return;
       }
       this.#post(part);
-      for (const { port, through } of this.#leaving) joinAny(port, through);
-      this.#leaving = NONE;
+      if (id !== undefined) {
+        this.#asked.add(id);
+        this.#release ??= this.#ipc.hold();
+      }
       for (const item of list) if (item instanceof ArrayBuffer && !item.detached) item.transfer();
-      if (id === undefined) return;
-      this.#asked.add(id);
-      this.#release ??= this.#ipc.hold();
+      const leaving = this.#leaving;
+      this.#leaving = NONE;
+      for (const { port, through } of leaving) joinAny(port, through);
     } finally {
       // Those of a message that was not posted.
       for (const { through } of this.#leaving) through.close();
@@ -335,11 +347,16 @@ export class IpcPort {
   }
 
   #standIn(part: object): Token | undefined {
-    if (!(part instanceof IpcPort || part instanceof MessagePort)) return undefined;
+    if (!isPort(part)) return undefined;
     // Ours would have to be moved; joining it to another does the same.
-    const through = this.#through();
-    this.#leaving = [...this.#leaving, { port: part, through }];
+    const through = this.#leaving.find(({ port }) => port === part)?.through ?? this.#leave(part);
     return ["port", through.id];
+  }
+
+  #leave(port: IpcPort | MessagePort): IpcPort {
+    const through = this.#through();
+    this.#leaving = [...this.#leaving, { port, through }];
+    return through;
   }
 
   /** A port whose other end this one's other side will open, or nobody. */
@@ -436,15 +453,13 @@ function gone(): VdsoError {
   );
 }
 
-/** A listener that throws keeps nothing from the others: as with an EventTarget, it is nobody's but the process's. */
+/** A listener that throws keeps nothing from the others. */
 function tell(listener: Listener, event: PortMessage, self?: IpcPort): void {
   try {
     if (typeof listener === "function") (listener as (event: PortMessage) => void).call(self, event);
     else (listener as { handleEvent(event: PortMessage): void }).handleEvent(event);
   } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
+    report(error);
   }
 }
 
@@ -456,6 +471,10 @@ function writePart(bytes: Uint8Array, at: number, part: Uint8Array): void {
   bytes[at + 2] = length >>> 8;
   bytes[at + 3] = length;
   bytes.set(part, at + LENGTH_BYTES);
+}
+
+function isPort(item: unknown): item is IpcPort | MessagePort {
+  return item instanceof IpcPort || item instanceof MessagePort;
 }
 
 function joinAny(port: IpcPort | MessagePort, through: IpcPort): void {
@@ -527,13 +546,20 @@ export async function listen(ipc: Ipc, name: string, onPort: (port: IpcPort) => 
   const entity = ipc.entity();
   const ports = new Set<IpcPort>();
   entity.serve((message) => {
-    if (message.type !== Type.Connect)
+    if (message.type !== Type.Connect || !(message instanceof IncomingCall))
       throw new VdsoError("ERR_VDSO_GARBAGE", `expected a connection, found type ${message.type}`);
     const port = IpcPort.accept(ipc);
     ports.add(port);
     port.addEventListener("close", () => ports.delete(port));
-    const forget = ipc.whenGone(message.from, () => port.giveUp());
-    port.addEventListener("close", forget);
+    const giveUp = (): void => port.giveUp();
+    const forget = ipc.whenGone(message.from, giveUp);
+    // Whoever asked for it may have given up meanwhile.
+    const timer = setTimeout(giveUp, OPEN_MS);
+    (timer as { unref?(): void }).unref?.();
+    port.addEventListener("close", () => {
+      forget();
+      clearTimeout(timer);
+    });
     try {
       onPort(port);
     } catch (error) {
@@ -565,25 +591,9 @@ export async function listen(ipc: Ipc, name: string, onPort: (port: IpcPort) => 
 export async function openPort(ipc: Ipc, name: string, options: WaitOptions = {}): Promise<IpcPort> {
   const left = began(options);
   const listener = await ipc.whenNamed(name, options);
-  checkOptions(left());
-  const asking = ipc.entity();
-  // Goes on when it is given up: the port that there is at the other side by then has to end.
-  const connecting = asking
-    .call(listener, Type.Connect, undefined, { background: true })
-    .then(({ data }) => IpcPort.connect(ipc, portId(data)))
-    .finally(() => asking.close());
-  const release = ipc.hold();
-  try {
-    return await within("openPort", connecting, left());
-  } catch (error) {
-    connecting.then(
-      (port) => port.close(),
-      () => undefined,
-    );
-    throw error;
-  } finally {
-    release();
-  }
+  using asking = ipc.entity();
+  const { data } = await asking.call(listener, Type.Connect, undefined, left());
+  return IpcPort.connect(ipc, portId(data));
 }
 
 function portId(data: unknown): EntityId {

@@ -20,6 +20,7 @@ import { type Heap, Loan } from "./heap.ts";
 import { type Answering, DONE, IncomingCall, Message } from "./message.ts";
 import { type Delivery, Pump, type Pumped } from "./pump.ts";
 import type { Line, Receiver } from "./stream.ts";
+import { report } from "./turn.ts";
 import { type Form, isUrgent, Kind, NOTHING, type Payload, Put, Wire } from "./wire.ts";
 
 /** Counters since the start. */
@@ -56,11 +57,16 @@ interface Peer {
   readonly mailbox: number;
   readonly pid: number;
   readonly outbox: Fifo<Frame>;
-  readonly urgent: Fifo<Frame>;
+  /** Urgent ones. Nobody is kept alive by them. */
+  readonly urgent: Fifo<{ readonly kind: Kind; readonly type: number; readonly call: number }>;
   /** Calls from there that have no answer yet. */
   readonly inbound: Calls<IncomingCall>;
   /** Who wants to know of its end. */
   readonly listeners: Set<() => void>;
+  /** The number of the last call that came from there. */
+  lastCall: number | undefined;
+  /** Calls whose end is still in the mailbox. */
+  readonly urged: Set<number>;
   /** It has closed or ended: it counts as gone when so many frames were taken, all that it may have sent. */
   goneAfter: number | undefined;
 }
@@ -97,16 +103,11 @@ class Pending implements Numbered<Pending> {
   }
 }
 
-/** A call that was given up. Its end has overtaken what was sent before: that counts first, so many frames from the start. */
-interface Cancelled {
-  readonly mailbox: number;
-  readonly call: number;
-  readonly after: number;
-}
-
 /** vqueue's Watch. */
 const SPACE = 1;
 const URGENT_SPACE = 2;
+/** Calls of one peer; the end of others is heard in its turn only. */
+const MOST_URGED = 2 ** 16;
 /** More than say that they have gone at once; they are not counted among the frames that wait. */
 const URGENT = 1024;
 
@@ -131,7 +132,8 @@ export class Dispatcher implements Pumped, Answering {
   #taken = 0;
   /** Somebody has gone whose messages may not all have been taken. */
   #partings = false;
-  readonly #cancelled: Cancelled[] = [];
+  /** Some call's end is known to be in the mailbox. */
+  #urged = false;
   readonly #deferred: (() => void)[] = [];
   #lastNumber = 0;
   #lastCall = 0;
@@ -306,7 +308,7 @@ export class Dispatcher implements Pumped, Answering {
     );
     this.#open(pending, localIn(to), type, payload, options, receiver.window);
     return {
-      credit: (count) => this.#control(peer, Kind.Credit, count, pending.call),
+      credit: (count) => this.#urge(peer, Kind.Credit, count, pending.call),
       cancel: (reason = cancelled()) => this.#cancel(pending, reason),
     };
   }
@@ -333,7 +335,7 @@ export class Dispatcher implements Pumped, Answering {
     if (!this.#pending.has(pending)) return;
     this.#settle(pending);
     if (pending.frame) this.#drop(pending.peer, pending.frame);
-    else this.#control(pending.peer, pending.background ? Kind.Leave : Kind.Cancel, 0, pending.call);
+    else this.#sayCancelled(pending);
     pending.reject(reason);
   }
 
@@ -344,13 +346,35 @@ export class Dispatcher implements Pumped, Answering {
     return pending;
   }
 
-  /** What it means to a peer that has gone needs no sending. */
-  #control(peer: Peer, kind: Kind, type: number, call: number): void {
+  /** In its turn; and at once, to a server that has no room for what comes before. */
+  #sayCancelled({ peer, call }: Pending): void {
+    // What it means to a peer that has gone needs no sending.
+    if (this.#peers.get(peer.mailbox) !== peer) return;
     try {
-      if (this.#peers.get(peer.mailbox) === peer) this.#post(peer, kind, type, 0, call, 0, NOTHING, 0);
+      this.#post(peer, Kind.Cancel, 0, 0, call, 0, NOTHING, 0);
     } catch (error) {
       ignoreGone(error);
     }
+    this.#urge(peer, Kind.Urge, 0, call);
+  }
+
+  #urge(peer: Peer, kind: Kind, type: number, call: number): void {
+    if (this.#peers.get(peer.mailbox) !== peer) return;
+    peer.urgent.push({ kind, type, call });
+    if (peer.urgent.length > 1 || this.#flushUrgent(peer)) return;
+    this.#blocked.add(peer);
+    this.#queues.watch(peer.mailbox, URGENT_SPACE);
+    this.#pump.kick();
+  }
+
+  /** @returns is everything sent, or nobody there? */
+  #flushUrgent(peer: Peer): boolean {
+    for (let next = peer.urgent.peek(); next; next = peer.urgent.peek()) {
+      const put = this.wire.put(peer, next.kind, next.type, 0, next.call, 0, NOTHING, 0);
+      if (put === Put.Full) return false;
+      peer.urgent.shift();
+    }
+    return true;
   }
 
   #sent(peer: Peer, frame: Frame, options: WaitOptions): Promise<void> {
@@ -387,17 +411,16 @@ export class Dispatcher implements Pumped, Answering {
     payload: Payload,
     window: number,
   ): Frame | undefined {
-    const waiting = isUrgent(kind) ? peer.urgent : peer.outbox;
-    if (waiting.length === 0 && this.#put(peer, kind, type, to, call, from, payload, window) === Put.Ok)
+    if (peer.outbox.length === 0 && this.#put(peer, kind, type, to, call, from, payload, window) === Put.Ok)
       return undefined;
     // The bytes may be the codec's, or change before they are sent.
     const kept = payload.bytes ? { ...payload, bytes: new Uint8Array(payload.bytes) } : payload;
     const frame: Frame = { kind, type, to, call, from, payload: kept, window, cancelled: false, done: nothing };
-    waiting.push(frame);
+    peer.outbox.push(frame);
     this.hold();
-    if (waiting.length === 1) {
+    if (peer.outbox.length === 1) {
       this.#blocked.add(peer);
-      this.#queues.watch(peer.mailbox, waiting === peer.urgent ? URGENT_SPACE : SPACE);
+      this.#queues.watch(peer.mailbox, SPACE);
       this.#pump.kick();
     }
     return frame;
@@ -443,21 +466,22 @@ export class Dispatcher implements Pumped, Answering {
   }
 
   #flushPeer(peer: Peer): boolean {
-    const some = this.#flushFrames(peer, peer.urgent);
-    const more = this.#flushFrames(peer, peer.outbox);
+    const before = peer.urgent.length;
+    this.#flushUrgent(peer);
+    const some = this.#flushFrames(peer) || peer.urgent.length < before;
     if (peer.urgent.length === 0) this.#queues.unwatch(peer.mailbox, URGENT_SPACE);
     if (peer.outbox.length === 0) this.#queues.unwatch(peer.mailbox, SPACE);
     if (peer.urgent.length + peer.outbox.length === 0) this.#blocked.delete(peer);
     // That may have disarmed whoever is parked.
     this.#pump.kick();
-    return some || more;
+    return some;
   }
 
-  #flushFrames(peer: Peer, waiting: Fifo<Frame>): boolean {
+  #flushFrames(peer: Peer): boolean {
     let some = false;
-    for (let frame = waiting.peek(); frame; frame = waiting.peek()) {
+    for (let frame = peer.outbox.peek(); frame; frame = peer.outbox.peek()) {
       if (frame.cancelled) {
-        waiting.shift();
+        peer.outbox.shift();
         some = true;
         continue;
       }
@@ -469,7 +493,7 @@ export class Dispatcher implements Pumped, Answering {
         failure = error;
       }
       // Before anybody hears of it, who may give up others.
-      waiting.shift();
+      peer.outbox.shift();
       some = true;
       frame.cancelled = true;
       this.release();
@@ -529,20 +553,22 @@ export class Dispatcher implements Pumped, Answering {
   poll(): number {
     this.#runDeferred();
     this.flush();
-    return this.drain(Number.POSITIVE_INFINITY);
+    const count = this.drain(Number.POSITIVE_INFINITY);
+    this.#pump.checkPeers();
+    return count;
   }
 
   /** Blocks the thread until there may be something to {@link poll}, at most so long. */
   wait(timeoutMs: number): void {
     this.#runDeferred();
     // Who blocks the thread waits.
-    this.#waits++;
+    this.hold();
     try {
       if (this.drain(1) > 0) return;
       this.#pump.wait(timeoutMs);
       if (this.drain(1) === 0) this.checkPeers();
     } finally {
-      this.#waits--;
+      this.release();
     }
   }
 
@@ -554,7 +580,7 @@ export class Dispatcher implements Pumped, Answering {
       if (!isUrgent(this.wire.kind)) this.#taken++;
       this.#dispatch();
     }
-    if (this.#cancelled.length > 0) this.#endCancelled();
+    if (this.#urged && this.isFull()) this.#endUrged();
     if (this.#partings) {
       this.#partings = false;
       this.checkPeers();
@@ -577,11 +603,13 @@ export class Dispatcher implements Pumped, Answering {
       case Kind.Credit:
         this.#peers.get(wire.sender)?.inbound.get(wire.call)?.addCredit(wire.type);
         return;
-      case Kind.Cancel:
-        this.#noteCancelled(wire);
+      case Kind.Cancel: {
+        const peer = this.#peers.get(wire.sender);
+        if (peer) this.#endCall(peer, wire.call);
         return;
-      case Kind.Leave:
-        this.#endCall(wire.sender, wire.call);
+      }
+      case Kind.Urge:
+        this.#noteUrged(wire);
         return;
       case Kind.Gone:
         // It has overtaken what was sent before: that counts first.
@@ -593,31 +621,31 @@ export class Dispatcher implements Pumped, Answering {
     }
   }
 
-  #noteCancelled({ sender, call }: Wire): void {
-    const left = this.#queues.depth(this.#inbox);
-    // More than work here or lie in the mailbox are nobody's.
-    if (this.#cancelled.length > this.kept + left + URGENT) return;
-    this.#cancelled.push({ mailbox: sender, call, after: this.#taken + left });
+  #noteUrged({ sender, call }: Wire): void {
+    const peer = this.#peer(sender);
+    if (!peer || peer.urged.size === MOST_URGED) return;
+    // Numbers go up: has its end come before this?
+    const isToCome = peer.lastCall === undefined || ((call - peer.lastCall) | 0) > 0;
+    if (!isToCome && !peer.inbound.get(call)) return;
+    peer.urged.add(call);
+    this.#urged = true;
   }
 
-  /** Tells handlers that their callers have lost interest: in its turn, or at once where there is no room for what comes before. */
-  #endCancelled(): void {
-    const left = this.#queues.depth(this.#inbox);
-    for (const given of this.#cancelled.splice(0)) {
-      const isDue = left === 0 || this.#taken >= given.after;
-      const isOver = (isDue || this.isFull()) && this.#endCall(given.mailbox, given.call);
-      if (!isDue && !isOver) this.#cancelled.push(given);
+  /** There is no room for what comes before the ends of these calls. */
+  #endUrged(): void {
+    this.#urged = false;
+    for (const peer of this.#peers.values()) {
+      for (const call of peer.urged) if (peer.inbound.get(call)) this.#endCall(peer, call);
+      if (peer.urged.size > 0) this.#urged = true;
     }
   }
 
-  /** @returns has it been here? */
-  #endCall(mailbox: number, call: number): boolean {
-    const inbound = this.#peers.get(mailbox)?.inbound;
-    const incoming = inbound?.get(call);
-    if (!incoming) return false;
-    inbound?.delete(incoming);
+  #endCall(peer: Peer, call: number): void {
+    peer.urged.delete(call);
+    const incoming = peer.inbound.get(call);
+    if (!incoming) return;
+    peer.inbound.delete(incoming);
     incoming.lose(cancelled());
-    return true;
   }
 
   #incoming(): void {
@@ -626,6 +654,7 @@ export class Dispatcher implements Pumped, Answering {
     const from = idOf(sender, wire.from);
     const entity = this.#entities[numberIn(to)];
     const peer = this.#peer(sender);
+    if (peer && kind === Kind.Call) peer.lastCall = call;
     let loan: Loan | undefined;
     let refusal: VdsoError | undefined;
     if (entity?.local === to) {
@@ -720,6 +749,8 @@ export class Dispatcher implements Pumped, Answering {
       outbox: new Fifo(),
       urgent: new Fifo(),
       inbound: new Calls(),
+      lastCall: undefined,
+      urged: new Set(),
       listeners: new Set(),
       goneAfter: undefined,
     };
@@ -742,9 +773,13 @@ export class Dispatcher implements Pumped, Answering {
     }
     for (const peer of this.#peers.values()) {
       if (this.#queues.statusOf(peer.mailbox) === 0) continue;
+      const isNew = peer.goneAfter === undefined;
+      const isAll = this.#hasAllOf(peer);
       // Whatever else it has sent: nobody there waits for these.
-      if (peer.goneAfter === undefined) for (const incoming of peer.inbound) incoming.lose(peerGone(peer.mailbox));
-      if (this.#hasAllOf(peer)) this.#part(peer);
+      if (isNew) for (const incoming of peer.inbound) incoming.lose(peerGone(peer.mailbox));
+      // Whoever heard of that may have looked as well.
+      if (this.#peers.get(peer.mailbox) !== peer) continue;
+      if (isAll) this.#part(peer);
       else this.#partings = true;
     }
     const { heap } = this.wire;
@@ -787,7 +822,7 @@ export class Dispatcher implements Pumped, Answering {
       if (pending.peer === peer && this.#pending.has(pending)) this.#settle(pending).reject(error);
     }
     for (const incoming of peer.inbound) incoming.lose(error);
-    for (const listener of peer.listeners) listener();
+    tellAll(peer.listeners);
   }
 
   /** Closes everything; who waits for this process learns of it. */
@@ -800,7 +835,7 @@ export class Dispatcher implements Pumped, Answering {
     this.#closed = true;
     for (const peer of this.#blocked) this.#flushPeer(peer);
     for (const peer of this.#blocked) {
-      for (const frame of [...peer.urgent.drain(), ...peer.outbox.drain()]) {
+      for (const frame of peer.outbox.drain()) {
         if (frame.cancelled) continue;
         this.#drop(peer, frame);
         frame.done(
@@ -812,7 +847,7 @@ export class Dispatcher implements Pumped, Answering {
     // Mailboxes of others may be anything but those of an Ipc.
     for (const { mailbox, listeners } of this.#peers.values()) {
       if (mailbox !== this.#inbox) this.wire.sayGone(mailbox);
-      for (const listener of listeners) listener();
+      tellAll(listeners);
     }
     this.#pump.close();
   }
@@ -824,7 +859,7 @@ export class Dispatcher implements Pumped, Answering {
 
   stats(): IpcStats {
     let waitingToSend = 0;
-    for (const { outbox, urgent } of this.#blocked) waitingToSend += outbox.length + urgent.length;
+    for (const { outbox } of this.#blocked) waitingToSend += outbox.length;
     return {
       kept: this.kept,
       pendingCalls: this.#pending.size,
@@ -838,6 +873,16 @@ export class Dispatcher implements Pumped, Answering {
 
   #checkOpen(): void {
     if (this.#closed) throw new VdsoError("ERR_VDSO_CLOSED", "expected an open Ipc, found one that was closed");
+  }
+}
+
+function tellAll(listeners: Iterable<() => void>): void {
+  for (const listener of listeners) {
+    try {
+      listener();
+    } catch (error) {
+      report(error);
+    }
   }
 }
 
@@ -861,7 +906,9 @@ function readError(message: Message): unknown {
 /** Fits into an item, as an error without a stack. */
 function beginningOf(error: unknown): string {
   try {
-    return String(error).slice(0, 20);
+    return String(error)
+      .slice(0, 20)
+      .replaceAll(/[^\x20-\x7e]/g, "?");
   } catch {
     return "not to be read";
   }

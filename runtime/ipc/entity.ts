@@ -8,6 +8,7 @@ import { Fifo } from "./fifo.ts";
 import { type CallOptions, checkOptions, guard, timedOut, type WaitOptions } from "./guard.ts";
 import { DONE, IncomingCall, type Message, noStream } from "./message.ts";
 import { type Line, type Receiver, ReplyStream, type StreamOptions } from "./stream.ts";
+import { report } from "./turn.ts";
 
 /** Gets every message; what it returns answers a call, what it throws fails it. The message is disposed of when it has ended. */
 export type Handler = (message: Message | IncomingCall) => unknown;
@@ -278,16 +279,17 @@ export class Entity implements Disposable {
   #start(message: Message, handler: Handler): void {
     this.#dispatcher.kept++;
     let result: unknown;
-    let isLater: boolean;
+    let later: Promise<unknown> | undefined;
     try {
       result = handler(message);
-      isLater = typeof (result as PromiseLike<unknown> | undefined)?.then === "function";
+      // A promise: whatever it is, it settles once.
+      if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") later = Promise.resolve(result);
     } catch (error) {
       this.#fail(message, error);
       return;
     }
-    if (isLater) {
-      (result as PromiseLike<unknown>).then(
+    if (later) {
+      later.then(
         (value) => this.#finish(message, value),
         (error: unknown) => this.#fail(message, error),
       );
@@ -321,7 +323,7 @@ export class Entity implements Disposable {
   }
 
   async #feed(call: IncomingCall, iterator: AsyncIterator<unknown>): Promise<void> {
-    const leave = (): void => void Promise.resolve(iterator.return?.()).catch(() => undefined);
+    const leave = (): void => void (async () => iterator.return?.())().catch(() => undefined);
     if (!call.streams) {
       leave();
       throw noStream();
@@ -341,12 +343,7 @@ export class Entity implements Disposable {
     this.#over(message);
     if (answers) message.fail(error).catch(ignoreGone);
     else if ((error as Partial<VdsoError> | undefined)?.code === "ERR_VDSO_GARBAGE") this.#dispatcher.countRefused();
-    else if (!(message instanceof IncomingCall)) {
-      // As with a listener that throws: it is nobody else's.
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
+    else if (!(message instanceof IncomingCall)) report(error);
   }
 
   #over(message: Message): void {

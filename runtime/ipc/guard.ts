@@ -62,7 +62,7 @@ export function began(options: WaitOptions): () => WaitOptions {
   const { signal, timeoutMs } = options;
   if (timeoutMs === undefined) return () => options;
   const ends = nowMs() + timeoutMs;
-  return () => ({ signal, timeoutMs: Math.max(ends - nowMs(), 0) });
+  return () => ({ signal, timeoutMs: Math.max(Math.ceil(ends - nowMs()), 0) });
 }
 
 export function timedOut(what: string, timeoutMs: number): VdsoError {

@@ -184,10 +184,6 @@ export class Loan implements Disposable {
   #bytes: Uint8Array<SharedArrayBuffer> | undefined;
   #state: "held" | "sent" | "over" = "held";
 
-  get [Symbol.toStringTag](): string {
-    return "Loan";
-  }
-
   /** Made by {@link Heap.loan} and {@link Heap.accept}. */
   constructor(heap: Heap, handle: number, length: number) {
     this.heap = heap;

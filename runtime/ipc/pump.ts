@@ -105,7 +105,7 @@ export class Pump {
   /** Blocks the thread until there may be something to do, at most so long. */
   wait(timeoutMs: number): void {
     this.#watch();
-    this.#checkPeers();
+    this.checkPeers();
     this.#queues.waitAnySince(this.#checkedAt, Math.min(timeoutMs, HEARTBEAT_MS));
   }
 
@@ -135,7 +135,7 @@ export class Pump {
     while (!this.#closed) {
       const flushed = this.#work.flush();
       const count = this.#work.drain(BATCH);
-      this.#checkPeers();
+      this.checkPeers();
       if (count > 0 || flushed) {
         if (looks > 0) this.#gain();
         looks = 0;
@@ -182,7 +182,7 @@ export class Pump {
   }
 
   /** Has this process been woken since, perhaps by a reaper? */
-  #checkPeers(): void {
+  checkPeers(): void {
     const now = Atomics.load(this.#words, this.#wake);
     if (now === this.#checkedAt) return;
     // First read, then looked: what changes meanwhile is seen the next time.
@@ -193,7 +193,7 @@ export class Pump {
   /** What is not watched: urgent messages while there is no room for others, or that there is room again. */
   #hasMissed(): boolean {
     const isFull = this.#work.isFull();
-    return isFull === this.#watching || (isFull && this.#work.drain(1) > 0);
+    return isFull === this.#watching || (isFull && this.#work.drain(1) > 0) || this.#closed;
   }
 
   /** @returns did the event loop get its turn? */
@@ -204,7 +204,7 @@ export class Pump {
     this.#checkedAt = seen;
     this.#work.checkPeers();
     // Entered among the sleepers first, looked second: a sender after that changes the value that was read before.
-    if (this.#queues.arm() !== 0 || this.#closed || this.#hasMissed()) {
+    if (this.#queues.arm() !== 0 || this.#hasMissed()) {
       this.#queues.disarm();
       // What is ready may be what somebody else of this attachment waits for: that one looks as well.
       Atomics.add(this.#words, this.#wake, 1);

@@ -34,51 +34,16 @@ import { Substituted } from "./wire.ts";
 
 type AnyFunction = (...args: never[]) => unknown;
 
-/** Copied as a whole. */
-type Whole =
-  | Date
-  | RegExp
-  | Error
-  | ArrayBuffer
-  | ArrayBufferView
-  | AbortSignal
-  | ReadonlyMap<unknown, unknown>
-  | ReadonlySet<unknown>;
-
 type RemoteResult<Result> =
-  Result extends AsyncIterable<infer Item>
-    ? AsyncIterable<Received<Item>> & PromiseLike<never>
-    : Promise<Received<Awaited<Result>>>;
+  Result extends AsyncIterable<infer Item> ? AsyncIterable<Item> & PromiseLike<never> : Promise<Awaited<Result>>;
 
-type RemoteFunction<Function> = Function extends (...args: infer Args) => infer Result
-  ? (...args: Sent<Args>) => RemoteResult<Result>
-  : never;
-
-/** What comes from another process: functions in it are called there, and answer later. */
-export type Received<T> = 0 extends 1 & T
-  ? T
-  : T extends AnyFunction
-    ? RemoteFunction<T>
-    : T extends Whole
-      ? T
-      : T extends object
-        ? { [Key in keyof T]: Received<T[Key]> }
-        : T;
-
-/** What goes to another process: functions in it may be asynchronous, since they are for those who call them there. */
-export type Sent<T> = 0 extends 1 & T
-  ? T
-  : T extends (...args: infer Args) => infer Result
-    ? (...args: Received<Args>) => Result | PromiseLike<Awaited<Result>>
-    : T extends Whole
-      ? T
-      : T extends object
-        ? { [Key in keyof T]: Sent<T[Key]> }
-        : T;
-
-/** What a client sees of a service. */
+/** What a client sees of a service. Functions inside arguments and results have the types that the service gives them: let them return promises there. */
 export type Remote<Api> = {
-  readonly [Key in keyof Api as Api[Key] extends AnyFunction ? Key : never]: RemoteFunction<Api[Key]>;
+  readonly [Key in keyof Api as Api[Key] extends AnyFunction ? Key : never]: Api[Key] extends (
+    ...args: infer Args
+  ) => infer Result
+    ? (...args: Args) => RemoteResult<Result>
+    : never;
 };
 
 /** A service that is offered, until it is disposed of. */
@@ -119,7 +84,7 @@ class Endpoint {
     }
     const [id, args] = this.request(message, Type.Invoke);
     const run = this.#lent.get(id as number);
-    if (!run) throw noMethod(`callback ${id}`);
+    if (!run) throw noMethod(`callback ${described(id)}`);
     return this.answer(run(...args), message.from);
   }
 
@@ -352,7 +317,7 @@ export async function expose(ipc: Ipc, name: string, api: object): Promise<Servi
     const [method, args] = endpoint.request(message, Type.Call);
     const isName = typeof method === "string" && !(method in Object.prototype);
     const run = isName ? (api as Record<string, unknown>)[method] : undefined;
-    if (typeof run !== "function") throw noMethod(`"${method}" of service "${name}"`);
+    if (typeof run !== "function") throw noMethod(`${described(method)} of service "${name}"`);
     return endpoint.answer(Reflect.apply(run, api, args), message.from);
   });
   try {
@@ -404,6 +369,11 @@ function isIterable(value: unknown): value is AsyncIterable<unknown> {
 
 function needsNoCodec(value: unknown): boolean {
   return value === undefined || typeof value === "number" || typeof value === "string";
+}
+
+/** Of objects nothing: what they say of themselves may be a function of others. */
+function described(subject: unknown): string {
+  return typeof subject === "string" || typeof subject === "number" ? JSON.stringify(subject) : `a ${typeof subject}`;
 }
 
 function noMethod(what: string): VdsoError {

@@ -6,3 +6,10 @@ export function nextTurn(): Promise<void> {
   else setTimeout(resolve, 0);
   return promise;
 }
+
+/** An error in code of the application that nobody waits for: as with a listener that throws, it is nobody's but the process's. */
+export function report(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
+}

@@ -24,12 +24,12 @@ export const Kind = {
   Answer: 4,
   /** The caller has room for more answers: `type` of them. */
   Credit: 5,
-  /** The caller has lost interest. */
-  Cancel: 6,
+  /** A `Cancel` is on its way, for who has no room for what comes before it. */
+  Urge: 6,
   /** The sender's mailbox has closed. */
   Gone: 7,
-  /** The same as Cancel, in its turn among the sender's messages: of a call that stands for something else than work. */
-  Leave: 8,
+  /** The caller has lost interest. */
+  Cancel: 8,
 } as const;
 export type Kind = (typeof Kind)[keyof typeof Kind];
 

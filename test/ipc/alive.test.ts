@@ -22,6 +22,8 @@ test.each(["adaptive", "eventLoop"])(
       ["wait", ["received"]],
       ["name", ["named"]],
       ["message to a full mailbox", ["waits"]],
+      ["calls that are given up", ["200"]],
+      ["call that is taken by hand", ["answered"]],
       ["stream", ["an answer"]],
       ["request over a port", ["answered"]],
     ] as const;
@@ -29,3 +31,13 @@ test.each(["adaptive", "eventLoop"])(
     expect(outputs).toEqual(cases.map(([, said]) => [...said, "nothing is pending"]));
   },
 );
+
+test("polling: a program lives no longer than something is pending", async () => {
+  const cases = [
+    ["nothing", []],
+    ["call that is taken by hand", ["answered"]],
+    ["calls that are given up", ["200"]],
+  ] as const;
+  const outputs = await Promise.all(cases.map(([what]) => run(what, "polling")));
+  expect(outputs).toEqual(cases.map(([, said]) => [...said, "nothing is pending"]));
+});

@@ -87,6 +87,16 @@ test("what cannot be sent is named by its path", async () => {
   expect(copy("still works")).toBe("still works");
 });
 
+test("an instance of a class is a record, whatever it calls itself", () => {
+  class Money {
+    readonly cents = 5;
+    get [Symbol.toStringTag](): string {
+      return "Money";
+    }
+  }
+  expect(copy({ price: new Money() })).toEqual({ price: { cents: 5 } });
+});
+
 test("a getter that encodes something itself does no harm", () => {
   const value = {
     get inner() {

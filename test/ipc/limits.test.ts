@@ -1,8 +1,15 @@
 /** A process without room for more still learns what makes room: that callers take more, have lost interest, have gone. */
 import { expect, onTestFinished, test, vi } from "vitest";
+import { mailboxOf } from "../../runtime/ipc/address.ts";
 import type { Delivery } from "../../runtime/ipc/index.ts";
 import { IncomingCall, type Message } from "../../runtime/ipc/message.ts";
 import { settle, system } from "./system.ts";
+
+function stopHeartbeat(): void {
+  const timer = setTimeout(() => undefined, 0);
+  const heartbeat = vi.spyOn(globalThis, "setInterval").mockImplementation(() => timer);
+  onTestFinished(() => heartbeat.mockRestore());
+}
 
 /** Starts handlers that end when their callers give up. */
 async function waiting(limit: number, delivery: Delivery = "adaptive") {
@@ -28,9 +35,7 @@ async function waiting(limit: number, delivery: Delivery = "adaptive") {
 }
 
 test.each(["adaptive", "eventLoop"] as const)("%s: that callers give up, without the heartbeat", async (delivery) => {
-  const timer = setTimeout(() => undefined, 0);
-  const heartbeat = vi.spyOn(globalThis, "setInterval").mockImplementation(() => timer);
-  onTestFinished(() => heartbeat.mockRestore());
+  stopHeartbeat();
   const { party, server, entity, ended, served } = await waiting(3, delivery);
   const client = party().ipc.entity();
   const abort = new AbortController();
@@ -49,6 +54,7 @@ test.each(["adaptive", "eventLoop"] as const)("%s: that callers give up, without
 });
 
 test("that more callers give up at once than the urgent lane has room for", async () => {
+  stopHeartbeat();
   const { party, server, entity, ended } = await waiting(500);
   const client = party();
   const abort = new AbortController();
@@ -58,7 +64,6 @@ test("that more callers give up at once than the urgent lane has room for", asyn
   await settle();
   expect(server.ipc.stats().kept).toBe(500);
   abort.abort();
-  expect(client.ipc.stats().waitingToSend).toBeGreaterThan(0);
   await Promise.allSettled(calls);
   await behind;
   await expect.poll(() => ended.length).toBe(500);
@@ -98,7 +103,7 @@ test.each([
   await expect.poll(() => ended.length).toBeGreaterThanOrEqual(3);
 });
 
-test("where there is room, what was sent before a call was given up comes before its end", async () => {
+test("where there is room, a call ends between what was sent before it was given up and what after", async () => {
   const { party } = await system();
   const server = party();
   const events: unknown[] = [];
@@ -111,9 +116,112 @@ test("where there is room, what was sent before a call was given up comes before
   const client = party().ipc.entity();
   const abort = new AbortController();
   const call = client.call(entity.id, 1, "call", { signal: abort.signal });
-  for (let n = 0; n < 5; n++) void client.send(entity.id, 1, n);
+  for (let n = 0; n < 3; n++) void client.send(entity.id, 1, n);
   abort.abort();
+  for (let n = 3; n < 5; n++) void client.send(entity.id, 1, n);
   await expect(call).rejects.toThrow();
   await settle();
-  expect(events).toEqual(["call", 0, 1, 2, 3, 4, "end"]);
+  expect(events).toEqual(["call", 0, 1, 2, "end", 3, 4]);
+});
+
+test("that a call which keeps nobody alive is given up", async () => {
+  const { party, entity, ended } = await waiting(1);
+  const client = party().ipc.entity();
+  const abort = new AbortController();
+  const call = client.call(entity.id, 1, "wait", { background: true, signal: abort.signal });
+  const behind = client.call(entity.id, 1, "served");
+  await settle();
+  abort.abort();
+  await expect(call).rejects.toThrow();
+  expect((await behind).data).toBe("served");
+  expect(ended.length).toBe(1);
+});
+
+test("that a caller gives up, behind an urgent message whose sender died before it was sent", async () => {
+  const { party, queue } = await system();
+  const server = party({ limit: 1 });
+  const entity = server.ipc.entity();
+  const client = party().ipc.entity();
+  const abort = new AbortController();
+  const call = client.call(entity.id, 1, 0, { signal: abort.signal });
+  const incoming = (await entity.recv(1)) as IncomingCall;
+  void client.send(entity.id, 2);
+  void client.send(entity.id, 2);
+  await settle();
+  expect(server.ipc.stats().kept).toBe(1);
+  const dead = queue.attach({ pid: 500 });
+  expect(dead.claimUrgent(mailboxOf(entity.id))).toBeGreaterThanOrEqual(64);
+  queue.drop(500);
+  abort.abort();
+  await expect(call).rejects.toThrow();
+  await expect.poll(() => incoming.signal.aborted).toBe(true);
+});
+
+test("many calls that a process gives up as it closes, and its end, reach who looks only when told to", async () => {
+  const { party } = await system();
+  const server = party({ delivery: "polling" });
+  const client = party();
+  let [ended, gone] = [0, 0];
+  const entity = server.ipc.entity().serve((message) => {
+    const { signal } = message as IncomingCall;
+    return new Promise<void>((resolve) => {
+      signal.addEventListener("abort", () => {
+        ended++;
+        resolve();
+      });
+    });
+  });
+  const from = client.ipc.entity();
+  for (let n = 0; n < 200; n++) from.call(entity.id, 1).catch(() => undefined);
+  server.ipc.poll();
+  server.ipc.whenGone(from.id, () => gone++);
+  client.ipc.close();
+  await expect
+    .poll(() => {
+      server.ipc.poll();
+      return [ended, gone, server.ipc.stats().kept];
+    })
+    .toEqual([200, 1, 0]);
+});
+
+test("a process's end is told once, though whoever hears of it looks at once", async () => {
+  const { party } = await system();
+  const server = party();
+  let told = 0;
+  const entity = server.ipc.entity().serve((message) => {
+    const { signal } = message as IncomingCall;
+    return new Promise<void>((resolve) => {
+      signal.addEventListener("abort", () => {
+        server.ipc.wait(1);
+        resolve();
+      });
+    });
+  });
+  const client = party();
+  client.ipc
+    .entity()
+    .call(entity.id, 1)
+    .catch(() => undefined);
+  await settle();
+  server.ipc.whenGone(client.ipc.entity().id, () => told++);
+  client.die();
+  await expect.poll(() => told).toBe(1);
+  await settle();
+  expect(told).toBe(1);
+});
+
+test("calls that were received and wait for an answer are given up, as many as there are", async () => {
+  const { party } = await system();
+  const server = party({ delivery: "polling" });
+  const entity = server.ipc.entity();
+  const abort = new AbortController();
+  const client = party().ipc.entity();
+  const calls = Array.from({ length: 3000 }, () => client.call(entity.id, 1, 0, { signal: abort.signal }));
+  const received: IncomingCall[] = [];
+  for (let next = entity.tryRecv(1); next; next = entity.tryRecv(1)) received.push(next as IncomingCall);
+  expect(received.length).toBe(3000);
+  abort.abort();
+  await Promise.allSettled(calls);
+  server.ipc.poll();
+  expect(received.filter(({ signal }) => signal.aborted).length).toBe(3000);
 });

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { NAMES } from "../../generated/vnames/vnames.js";
 import { tagOf } from "../../runtime/ipc/address.ts";
+import type { Loan } from "../../runtime/ipc/heap.ts";
 import type { IncomingCall, Message } from "../../runtime/ipc/message.ts";
 import { expectCode } from "../expect-code.ts";
 import { buildQueues, type QueueLibrary, settle, system } from "./system.ts";
@@ -457,12 +458,24 @@ describe("handlers", () => {
     ["return what cannot be read as a stream", () => unreadable(Symbol.asyncIterator, {})],
     ["return later what cannot be read", async () => unreadable(Symbol.asyncIterator, {})],
     ["return what cannot be sent", () => Symbol("no")],
+    ["return what cannot be waited for", () => unreadable("then", {}, () => raise(new Error("x")))],
   ])("that %s fail the call, and nothing else", async (_, handler) => {
     const { b, from } = await pair();
     const server = b.ipc.entity().serve(({ type }) => (type === 1 ? handler() : "fine"));
     await expect(from.call(server.id, 1)).rejects.toBeInstanceOf(Error);
     expect((await from.call(server.id, 2)).data).toBe("fine");
     expect(b.ipc.stats().kept).toBe(0);
+  });
+
+  test("that throw more than there is room for fail the call with its beginning", async () => {
+    const { b, from } = await pair();
+    const server = b.ipc.entity().serve(() => raise("\u6f22".repeat(100)));
+    const loans: Loan[] = [];
+    for (let bytes = 2 ** 25; bytes >= 64; bytes /= 2) {
+      while (b.heap.stats().largestBytes >= bytes) loans.push(b.heap.loan(bytes));
+    }
+    await expect(from.call(server.id, 1)).rejects.toThrow("????????????????????");
+    for (const loan of loans) loan.release();
   });
 
   test("that throw at a message which is no call: nobody waits, so it is the process's error", async () => {
@@ -492,6 +505,6 @@ function raise(value: unknown): never {
   throw value;
 }
 
-function unreadable(key: string | symbol, target: object): object {
-  return Object.defineProperty(target, key, { get: () => raise(new Error("unreadable")) });
+function unreadable(key: string | symbol, target: object, value?: () => unknown): object {
+  return Object.defineProperty(target, key, value ? { value } : { get: () => raise(new Error("unreadable")) });
 }

@@ -180,13 +180,6 @@ test("types are inferred from the service's", async () => {
   const wrong = remote.add("1");
   // @ts-expect-error: no function.
   const missing: unknown = remote.private;
-  const counter = await remote.counter();
-  const next: Promise<number> = counter.next();
-  // @ts-expect-error: it is called in another process.
-  const now: number = counter.next();
-  expect([await next, await now]).toEqual([1, 2]);
-  // Who is called there may take its time.
-  expect(await counter.sum(async () => 10)).toBe(12);
   await Promise.all([sum, wrong]);
   expect(missing).toBeTypeOf("function");
 });

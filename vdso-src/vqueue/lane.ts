@@ -324,6 +324,7 @@ export function headPosition(mailbox: Mailbox, index: u32, urgent: bool): u64 {
     const laps = lapsAhead(word, head, urgent);
     if (laps > 0) head = catchUp(head, laps, word, urgent);
     else if (laps == 0 && stateOf(word) == TAKEN) head = advance(head, min(runOf(word), lengthOf(urgent)), urgent);
+    else if (laps == 0 && stateOf(word) == SKIP) head = advance(head, 1, urgent);
     else break;
   }
   return head;
