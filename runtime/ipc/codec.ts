@@ -418,12 +418,15 @@ function tagOf(value: object): string {
   return Object.prototype.toString.call(value).slice(8, -1);
 }
 
-/** Is it of a class that neither the engine nor the platform has? */
+/** Is it of a class that neither the engine nor the platform has, nor what it extends? */
 function isOfUser(value: object): boolean {
-  const type: unknown = value.constructor;
-  if (typeof type !== "function") return false;
-  const isGlobal = (globalThis as Record<string, unknown>)[type.name] === type;
-  return !isGlobal && !Function.prototype.toString.call(type).includes("[native code]");
+  let prototype = Object.getPrototypeOf(value) as object | null;
+  for (; prototype && prototype !== Object.prototype; prototype = Object.getPrototypeOf(prototype) as object | null) {
+    const type: unknown = prototype.constructor;
+    if (typeof type !== "function" || (globalThis as Record<string, unknown>)[type.name] === type) return false;
+    if (Function.prototype.toString.call(type).includes("[native code]")) return false;
+  }
+  return true;
 }
 
 function checkAttached(buffer: ArrayBufferLike): void {

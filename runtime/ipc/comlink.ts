@@ -17,12 +17,12 @@
 import { VdsoError } from "../errors.ts";
 import type { EntityId } from "./address.ts";
 import type { Entity } from "./entity.ts";
-import { isGone } from "./entity.ts";
+import { ignoreGone, isGone } from "./entity.ts";
 import { Fifo } from "./fifo.ts";
 import { began, type WaitOptions } from "./guard.ts";
 import { Loan } from "./heap.ts";
 import type { Ipc } from "./ipc.ts";
-import { IncomingCall, type Message } from "./message.ts";
+import { IncomingCall, LATER, type Message } from "./message.ts";
 import { report } from "./turn.ts";
 import { INLINE_BYTES } from "./wire.ts";
 
@@ -124,12 +124,16 @@ export class IpcPort {
     const abort = new AbortController();
     port.#finish = () => abort.abort();
     // Lasts as long as the connection, so that each side learns of the other's end.
-    port.#entity.call(id, Type.Open, undefined, { background: true, signal: abort.signal }).then(
+    port.#entity.call(id, Type.Open, undefined, { background: true, inTurn: true, signal: abort.signal }).then(
       () => port.#lose(),
       () => port.#lose(),
     );
     port.#ready(id);
     return port;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
   }
 
   /** What {@link IpcPort.connect} takes. */
@@ -147,10 +151,9 @@ export class IpcPort {
       if (this.#peer !== undefined)
         throw new VdsoError("ERR_VDSO_CLOSED", "expected a port without another end, found one that has it");
       message.signal.addEventListener("abort", () => this.#lose());
+      this.#finish = () => void message.reply().catch(ignoreGone);
       this.#ready(message.from);
-      return new Promise<void>((resolve) => {
-        this.#finish = resolve;
-      });
+      return LATER;
     }
     if (message.type === Type.Data && message.from === this.#peer) this.#deliver(message);
     return undefined;
@@ -478,8 +481,9 @@ function isPort(item: unknown): item is IpcPort | MessagePort {
 }
 
 function joinAny(port: IpcPort | MessagePort, through: IpcPort): void {
-  if (port instanceof IpcPort) join(port, through);
-  else bridge(port, through);
+  if (port instanceof MessagePort) bridge(port, through);
+  else if (port.closed) through.close();
+  else join(port, through);
 }
 
 /** What comes in at one goes out at the other. */

@@ -79,6 +79,7 @@ class Pending implements Numbered<Pending> {
   readonly peer: Peer;
   readonly from: number;
   readonly background: boolean;
+  readonly inTurn: boolean;
   readonly resolve: (answer: Message) => void;
   readonly reject: (error: unknown) => void;
   readonly receiver: Receiver | undefined;
@@ -89,7 +90,7 @@ class Pending implements Numbered<Pending> {
   constructor(
     peer: Peer,
     from: number,
-    background: boolean,
+    { background = false, inTurn = false }: CallOptions,
     resolve: (answer: Message) => void,
     reject: (error: unknown) => void,
     receiver?: Receiver,
@@ -97,6 +98,7 @@ class Pending implements Numbered<Pending> {
     this.peer = peer;
     this.from = from;
     this.background = background;
+    this.inTurn = inTurn;
     this.resolve = resolve;
     this.reject = reject;
     this.receiver = receiver;
@@ -261,7 +263,7 @@ export class Dispatcher implements Pumped, Answering {
     const peer = this.#peerFor(to);
     const payload = this.wire.pack(data);
     return new Promise((resolve, reject) => {
-      const pending = new Pending(peer, from, options.background ?? false, resolve, reject);
+      const pending = new Pending(peer, from, options, resolve, reject);
       this.#open(pending, localIn(to), type, payload, options);
     });
   }
@@ -275,7 +277,7 @@ export class Dispatcher implements Pumped, Answering {
     const pending = new Pending(
       peer,
       from,
-      false,
+      {},
       (message) => {
         answer = message;
       },
@@ -301,7 +303,7 @@ export class Dispatcher implements Pumped, Answering {
     const pending = new Pending(
       peer,
       from,
-      false,
+      {},
       (last) => receiver.done(last),
       (error) => receiver.fail(error),
       receiver,
@@ -347,7 +349,7 @@ export class Dispatcher implements Pumped, Answering {
   }
 
   /** In its turn; and at once, to a server that has no room for what comes before. */
-  #sayCancelled({ peer, call }: Pending): void {
+  #sayCancelled({ peer, call, inTurn }: Pending): void {
     // What it means to a peer that has gone needs no sending.
     if (this.#peers.get(peer.mailbox) !== peer) return;
     try {
@@ -355,7 +357,7 @@ export class Dispatcher implements Pumped, Answering {
     } catch (error) {
       ignoreGone(error);
     }
-    this.#urge(peer, Kind.Urge, 0, call);
+    if (!inTurn) this.#urge(peer, Kind.Urge, 0, call);
   }
 
   #urge(peer: Peer, kind: Kind, type: number, call: number): void {
@@ -686,10 +688,11 @@ export class Dispatcher implements Pumped, Answering {
       bytes,
       loan,
     );
-    if (peer && peer.goneAfter === undefined) replace(peer.inbound, incoming);
-    else incoming.lose(peerGone(sender));
+    if (peer) replace(peer.inbound, incoming);
     if (refusal) incoming.fail(refusal).catch(ignoreGone);
     else entity?.deliver(incoming);
+    // Afterwards, so that whoever works on it hears of it.
+    if (!peer || peer.goneAfter !== undefined) incoming.lose(peerGone(sender));
   }
 
   #answered(): void {

@@ -6,7 +6,7 @@ import { type EntityId, tagOf } from "./address.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { Fifo } from "./fifo.ts";
 import { type CallOptions, checkOptions, guard, timedOut, type WaitOptions } from "./guard.ts";
-import { DONE, IncomingCall, type Message, noStream } from "./message.ts";
+import { DONE, IncomingCall, LATER, type Message, noStream } from "./message.ts";
 import { type Line, type Receiver, ReplyStream, type StreamOptions } from "./stream.ts";
 import { report } from "./turn.ts";
 
@@ -297,7 +297,7 @@ export class Entity implements Disposable {
   }
 
   #finish(message: Message, result: unknown): void {
-    if (!(message instanceof IncomingCall) || message.answered) {
+    if (!(message instanceof IncomingCall) || message.answered || result === LATER) {
       this.#over(message);
       return;
     }
@@ -322,20 +322,24 @@ export class Entity implements Disposable {
     sent.catch((error: unknown) => (message.answered ? undefined : message.fail(error))).catch(ignoreGone);
   }
 
-  async #feed(call: IncomingCall, iterator: AsyncIterator<unknown>): Promise<void> {
-    const leave = (): void => void (async () => iterator.return?.())().catch(() => undefined);
-    if (!call.streams) {
-      leave();
-      throw noStream();
-    }
-    // Who takes no more may be gone long before the next result is there.
-    call.signal.addEventListener("abort", leave, { once: true });
-    try {
-      for await (const result of { [Symbol.asyncIterator]: () => iterator }) await call.answer(result);
-    } finally {
-      call.signal.removeEventListener("abort", leave);
-    }
-    if (!call.answered) await call.reply();
+  /** Until all results are sent, or nobody wants them any more: that may be long before the next one is there. */
+  #feed(call: IncomingCall, iterator: AsyncIterator<unknown>): Promise<void> {
+    const { signal, streams } = call;
+    return new Promise((resolve, reject) => {
+      const leave = (reason: unknown): void => {
+        (async () => iterator.return?.())().catch(() => undefined);
+        reject(reason);
+      };
+      if (!streams) leave(noStream());
+      else if (signal.aborted) leave(signal.reason);
+      else {
+        const abort = (): void => leave(signal.reason);
+        signal.addEventListener("abort", abort, { once: true });
+        sendAll(call, iterator)
+          .then(resolve, reject)
+          .finally(() => signal.removeEventListener("abort", abort));
+      }
+    });
   }
 
   #fail(message: Message, error: unknown): void {
@@ -371,6 +375,11 @@ export class Entity implements Disposable {
   #checkOpen(): void {
     if (this.#closed) throw new VdsoError("ERR_VDSO_CLOSED", "expected an open entity, found one that was closed");
   }
+}
+
+async function sendAll(call: IncomingCall, iterator: AsyncIterator<unknown>): Promise<void> {
+  for await (const result of { [Symbol.asyncIterator]: () => iterator }) await call.answer(result);
+  if (!call.answered) await call.reply();
 }
 
 function firstWaiter(waiters: Fifo<Waiter> | undefined): Waiter | undefined {

@@ -13,13 +13,15 @@ export interface WaitOptions {
 export interface CallOptions extends WaitOptions {
   /** Does not keep the process alive. Default: it does. */
   readonly background?: boolean;
+  /** When it is given up, its server hears of that in its turn among what was sent, also if it has no room for that. Default: then at once. */
+  readonly inTurn?: boolean;
 }
 
 /** Timers cannot wait longer, and fire at once instead. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
- * Calls `giveUp`, once, when it is time to. The caller has seen to it that the signal has not fired yet: {@link checkSignal}.
+ * Calls `giveUp`, once, when it is time to; not before this returns.
  *
  * @returns ends that; undefined when there is nothing to end
  */
@@ -30,10 +32,14 @@ export function guard(
 ): (() => void) | undefined {
   if (signal === undefined && timeoutMs === undefined) return undefined;
   const abort = (): void => giveUp(signal?.reason);
+  let over = false;
   signal?.addEventListener("abort", abort, { once: true });
+  // By the value that is sent, since it was looked at.
+  if (signal?.aborted) queueMicrotask(() => over || abort());
   const expire = (): void => giveUp(timedOut(what, timeoutMs!));
   const timer = timeoutMs !== undefined && timeoutMs <= LONGEST_TIMER_MS ? setTimeout(expire, timeoutMs) : undefined;
   return () => {
+    over = true;
     signal?.removeEventListener("abort", abort);
     clearTimeout(timer);
   };

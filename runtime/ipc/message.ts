@@ -17,6 +17,9 @@ export interface Answering {
 /** What was sent at once: nobody has to wait, and nothing can fail any more. */
 export const DONE: Promise<void> = Promise.resolve();
 
+/** What a handler returns that answers later by itself: the call is none of those that it works on. */
+export const LATER: unique symbol = Symbol("later");
+
 /** Up to here values are copied to where the last one was: memory for each would cost more than the copy. */
 const COPY_BYTES = 16384;
 let idleCopy: Uint8Array | undefined = new Uint8Array(COPY_BYTES);

@@ -192,8 +192,8 @@ export class Pump {
 
   /** What is not watched: urgent messages while there is no room for others, or that there is room again. */
   #hasMissed(): boolean {
-    const isFull = this.#work.isFull();
-    return isFull === this.#watching || (isFull && this.#work.drain(1) > 0) || this.#closed;
+    if (this.#work.isFull() && this.#work.drain(1) > 0) return true;
+    return this.#work.isFull() === this.#watching || this.#closed;
   }
 
   /** @returns did the event loop get its turn? */

@@ -77,6 +77,11 @@ test("what cannot be sent is named by its path", async () => {
     [{ u: new URL("data:,") }, "value.u: expected something that can be sent, found a URL"],
     [[1].values(), "found a Array Iterator"],
     [{ g: (async function* () {})() }, "value.g: expected something that can be sent, found a AsyncGenerator"],
+    [
+      { p: new (class extends Promise<void> {})(() => undefined) },
+      "value.p: expected something that can be sent, found a ",
+    ],
+    [new (class extends URL {})("data:,"), "found a URL"],
     [{ b: detached }, "value.b: expected something that can be sent, found a buffer that was transferred"],
     [[view], "value[0]: expected something that can be sent, found a buffer that was transferred"],
   ];

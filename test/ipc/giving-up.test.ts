@@ -65,6 +65,18 @@ test.each<[string, (silent: Silent, options: WaitOptions) => Promise<unknown>]>(
   });
 });
 
+test("a signal that the value itself fires gives the call up", async () => {
+  const { entity, never } = await silent();
+  const abort = new AbortController();
+  const value = {
+    get x(): number {
+      abort.abort(new RangeError("enough"));
+      return 1;
+    },
+  };
+  await expect(entity.call(never.id, 1, value, { signal: abort.signal })).rejects.toThrow("enough");
+});
+
 test("a subscription ends with its signal", async () => {
   const { client, slow } = await silent();
   const abort = new AbortController();

@@ -1,6 +1,7 @@
 /** A process without room for more still learns what makes room: that callers take more, have lost interest, have gone. */
 import { expect, onTestFinished, test, vi } from "vitest";
 import { mailboxOf } from "../../runtime/ipc/address.ts";
+import { IpcPort } from "../../runtime/ipc/comlink.ts";
 import type { Delivery } from "../../runtime/ipc/index.ts";
 import { IncomingCall, type Message } from "../../runtime/ipc/message.ts";
 import { settle, system } from "./system.ts";
@@ -224,4 +225,63 @@ test("calls that were received and wait for an answer are given up, as many as t
   await Promise.allSettled(calls);
   server.ipc.poll();
   expect(received.filter(({ signal }) => signal.aborted).length).toBe(3000);
+});
+
+test("what a process had sent before it was seen dead begins, and hears of that", async () => {
+  const { party } = await system();
+  const server = party();
+  let [left, lost] = [0, 0];
+  const endless = (): AsyncIterator<number> => ({
+    next: () => new Promise(() => undefined),
+    return: async () => {
+      left++;
+      return { done: true, value: undefined };
+    },
+  });
+  const late = server.ipc.entity().serve(async () => {
+    await settle();
+    return { [Symbol.asyncIterator]: endless };
+  });
+  const entity = server.ipc.entity().serve(({ data }) => (data === "stream" ? { [Symbol.asyncIterator]: endless } : 0));
+  const port = IpcPort.accept(server.ipc);
+  port.addEventListener("close", () => lost++);
+  const dying = party();
+  const client = dying.ipc.entity();
+  const reading: Promise<unknown>[] = [];
+  for (let n = 0; n < 600; n++) void client.send(entity.id, 1, n);
+  for (const [to, data] of [
+    [entity, "stream"],
+    [late, 0],
+  ] as const)
+    reading.push(client.stream(to.id, 1, data).next());
+  IpcPort.connect(dying.ipc, port.id);
+  for (const each of reading) each.catch(() => undefined);
+  dying.die();
+  await expect.poll(() => [left, lost, server.ipc.stats().kept]).toEqual([2, 1, 0]);
+});
+
+test("ports take no room from calls, and what was posted before a port closed arrives before its end", async () => {
+  const { party, server, entity, ended } = await waiting(2);
+  const client = party();
+  const ports = Array.from({ length: 5 }, () => IpcPort.accept(server.ipc));
+  const events: unknown[] = [];
+  for (const port of ports) {
+    port.addEventListener("close", () => events.push("end"));
+    port.onmessage = ({ data }) => void events.push(data);
+  }
+  const here = ports.map(({ id }) => IpcPort.connect(client.ipc, id));
+  await settle();
+  expect(server.ipc.stats().kept).toBe(0);
+  const abort = new AbortController();
+  const from = client.ipc.entity();
+  const calls = [1, 2].map(() => from.call(entity.id, 1, "wait", { signal: abort.signal }));
+  await settle();
+  here[0]!.postMessage("one");
+  here[0]!.close();
+  await settle();
+  expect(events).toEqual([]);
+  abort.abort();
+  await Promise.allSettled(calls);
+  await expect.poll(() => events).toEqual(["one", "end"]);
+  expect(ended.length).toBe(2);
 });
