@@ -6,7 +6,7 @@ import { type IpcPort, listen, openPort, type PortMessage } from "../../runtime/
 import type { Heap, Loan } from "../../runtime/ipc/heap.ts";
 import type { Ipc } from "../../runtime/ipc/ipc.ts";
 import { expectCode } from "../expect-code.ts";
-import { settle, system } from "./system.ts";
+import { catchReports, settle, system } from "./system.ts";
 
 class Thing {
   counter = 0;
@@ -236,7 +236,7 @@ test("requests and answers arrive as they were posted; when the other side dies,
   expect(last).toEqual(["e", "f"]);
 });
 
-async function ports() {
+async function ports({ start = true } = {}) {
   const { party } = await system();
   const [server, client] = [party(), party()];
   const accepted = Promise.withResolvers<IpcPort>();
@@ -245,25 +245,14 @@ async function ports() {
   const there = await accepted.promise;
   const received: unknown[] = [];
   there.addEventListener("message", ({ data }: PortMessage) => void received.push(data));
-  there.start();
+  if (start) there.start();
   await settle();
   return { server, client, here, there, received };
 }
 
 test("what is posted in one go arrives in its order, small and large; a listener that throws keeps nothing from the others", async () => {
   const { server, client, here, there, received } = await ports();
-  const thrown: unknown[] = [];
-  const microtask = globalThis.queueMicrotask;
-  const reports = vi.spyOn(globalThis, "queueMicrotask").mockImplementation((run) => {
-    microtask(() => {
-      try {
-        run();
-      } catch (error) {
-        thrown.push(error);
-      }
-    });
-  });
-  onTestFinished(() => reports.mockRestore());
+  const thrown = catchReports();
   there.addEventListener("message", ({ data }: PortMessage) => {
     if (data === 3) throw new Error("on purpose");
   });
@@ -303,13 +292,7 @@ test("what a port closes behind arrives before its end", async () => {
 test.each(["while it is told of others", "as soon as somebody listens"])(
   "messages that a listener takes %s come behind those before them",
   async (when) => {
-    const { party } = await system();
-    const [server, client] = [party(), party()];
-    const accepted = Promise.withResolvers<IpcPort>();
-    await listen(server.ipc, "port", accepted.resolve);
-    const here = await openPort(client.ipc, "port");
-    const there = await accepted.promise;
-    await settle();
+    const { server, client, here, there } = await ports({ start: false });
     const seen: unknown[] = [];
     there.addEventListener("message", ({ data }: PortMessage) => {
       if (data === 0) for (let n = 5; n < 10; n++) here.postMessage(n);

@@ -1,10 +1,10 @@
-import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { NAMES } from "../../generated/vnames/vnames.js";
 import { tagOf } from "../../runtime/ipc/address.ts";
 import type { Loan } from "../../runtime/ipc/heap.ts";
 import type { IncomingCall, Message } from "../../runtime/ipc/message.ts";
 import { expectCode } from "../expect-code.ts";
-import { buildQueues, type QueueLibrary, settle, system } from "./system.ts";
+import { buildQueues, catchReports, type QueueLibrary, settle, system } from "./system.ts";
 
 let small: QueueLibrary;
 beforeAll(async () => {
@@ -480,18 +480,7 @@ describe("handlers", () => {
 
   test("that throw at a message which is no call: nobody waits, so it is the process's error", async () => {
     const { b, from } = await pair();
-    const thrown: unknown[] = [];
-    const microtask = globalThis.queueMicrotask;
-    const reports = vi.spyOn(globalThis, "queueMicrotask").mockImplementation((run) => {
-      microtask(() => {
-        try {
-          run();
-        } catch (error) {
-          thrown.push(error);
-        }
-      });
-    });
-    onTestFinished(() => reports.mockRestore());
+    const thrown = catchReports();
     const error = new Error("on purpose");
     const server = b.ipc.entity().serve(() => raise(error));
     await from.send(server.id, 1);

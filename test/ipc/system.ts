@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { afterAll, onTestFinished } from "vitest";
+import { afterAll, onTestFinished, vi } from "vitest";
 import vheap from "../../generated/vheap/vheap.js";
 import vnames from "../../generated/vnames/vnames.js";
 import type vqueueLibrary from "../../generated/vqueue/vqueue.js";
@@ -68,4 +68,21 @@ export async function buildQueues(config: Record<string, number>): Promise<Queue
 /** Lets everything happen that is due. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** @returns what is thrown at nobody until the end of the test: a process would end by it */
+export function catchReports(): unknown[] {
+  const thrown: unknown[] = [];
+  const microtask = globalThis.queueMicrotask;
+  const reports = vi.spyOn(globalThis, "queueMicrotask").mockImplementation((run) => {
+    microtask(() => {
+      try {
+        run();
+      } catch (error) {
+        thrown.push(error);
+      }
+    });
+  });
+  onTestFinished(() => reports.mockRestore());
+  return thrown;
 }
