@@ -3,10 +3,9 @@ import * as Comlink from "comlink";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { structured } from "../../runtime/ipc/codec.ts";
 import { type IpcPort, listen, openPort, type PortMessage } from "../../runtime/ipc/comlink.ts";
-import type { Heap, Loan } from "../../runtime/ipc/heap.ts";
 import type { Ipc } from "../../runtime/ipc/ipc.ts";
 import { expectCode } from "../expect-code.ts";
-import { catchReports, settle, system } from "./system.ts";
+import { catchReports, settle, system, takeAll } from "./system.ts";
 
 class Thing {
   counter = 0;
@@ -511,23 +510,6 @@ test("without room in the heap the caller is told; what is larger than the heap 
   }
   expect(await call(10)).toBe(10);
 });
-
-/** @returns gives it back */
-function takeAll(heap: Heap): () => void {
-  const loans: Loan[] = [];
-  for (let bytes = 2 ** 25; bytes >= 64; bytes /= 2) {
-    for (;;) {
-      try {
-        loans.push(heap.loan(bytes));
-      } catch {
-        break;
-      }
-    }
-  }
-  return () => {
-    for (const loan of loans) loan.release();
-  };
-}
 
 test("what there is no room for is not sent before what was posted earlier; when there is none for that, the connection ends", async () => {
   const { client, here, received } = await ports();

@@ -1,10 +1,9 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { NAMES } from "../../generated/vnames/vnames.js";
 import { tagOf } from "../../runtime/ipc/address.ts";
-import type { Loan } from "../../runtime/ipc/heap.ts";
 import type { IncomingCall, Message } from "../../runtime/ipc/message.ts";
 import { expectCode } from "../expect-code.ts";
-import { buildQueues, catchReports, type QueueLibrary, settle, system } from "./system.ts";
+import { buildQueues, catchReports, type QueueLibrary, settle, system, takeAll } from "./system.ts";
 
 let small: QueueLibrary;
 beforeAll(async () => {
@@ -470,12 +469,9 @@ describe("handlers", () => {
   test("that throw more than there is room for fail the call with its beginning", async () => {
     const { b, from } = await pair();
     const server = b.ipc.entity().serve(() => raise("\u6f22".repeat(100)));
-    const loans: Loan[] = [];
-    for (let bytes = 2 ** 25; bytes >= 64; bytes /= 2) {
-      while (b.heap.stats().largestBytes >= bytes) loans.push(b.heap.loan(bytes));
-    }
+    const giveBack = takeAll(b.heap);
     await expect(from.call(server.id, 1)).rejects.toThrow("????????????????????");
-    for (const loan of loans) loan.release();
+    giveBack();
   });
 
   test("that throw at a message which is no call: nobody waits, so it is the process's error", async () => {

@@ -10,7 +10,7 @@ import type vqueueLibrary from "../../generated/vqueue/vqueue.js";
 import vqueue, { type VqueueApi } from "../../generated/vqueue/vqueue.js";
 import { buildVdso } from "../../runtime/build/index.ts";
 import { map } from "../../runtime/index.ts";
-import { Heap } from "../../runtime/ipc/heap.ts";
+import { Heap, type Loan } from "../../runtime/ipc/heap.ts";
 import { Ipc, type IpcOptions } from "../../runtime/ipc/ipc.ts";
 
 export type QueueLibrary = typeof vqueueLibrary;
@@ -85,4 +85,21 @@ export function catchReports(): unknown[] {
   });
   onTestFinished(() => reports.mockRestore());
   return thrown;
+}
+
+/** Lends all that a heap has. @returns gives it back */
+export function takeAll(heap: Heap): () => void {
+  const loans: Loan[] = [];
+  for (let bytes = 2 ** 25; bytes >= 64; bytes /= 2) {
+    for (;;) {
+      try {
+        loans.push(heap.loan(bytes));
+      } catch {
+        break;
+      }
+    }
+  }
+  return () => {
+    for (const loan of loans) loan.release();
+  };
 }
