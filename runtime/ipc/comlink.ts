@@ -19,7 +19,7 @@ import type { EntityId } from "./address.ts";
 import type { Entity } from "./entity.ts";
 import { ignoreGone, isGone } from "./entity.ts";
 import { Fifo } from "./fifo.ts";
-import { began, type WaitOptions } from "./guard.ts";
+import { began, cancelled, type WaitOptions } from "./guard.ts";
 import { Loan } from "./heap.ts";
 import type { Ipc } from "./ipc.ts";
 import { IncomingCall, LATER, type Message } from "./message.ts";
@@ -122,7 +122,7 @@ export class IpcPort {
   static connect(ipc: Ipc, id: EntityId): IpcPort {
     const port = new IpcPort(ipc);
     const abort = new AbortController();
-    port.#finish = () => abort.abort();
+    port.#finish = () => abort.abort(cancelled());
     // Lasts as long as the connection, so that each side learns of the other's end.
     port.#entity.call(id, Type.Open, undefined, { background: true, inTurn: true, signal: abort.signal }).then(
       () => port.#lose(),

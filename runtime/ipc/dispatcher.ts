@@ -15,9 +15,9 @@ import { Calls, type Numbered } from "./calls.ts";
 import { type Codec, structured } from "./codec.ts";
 import { Entity, ignoreGone } from "./entity.ts";
 import { Fifo } from "./fifo.ts";
-import { type CallOptions, guard, timedOut, type WaitOptions } from "./guard.ts";
+import { type CallOptions, cancelled, guard, timedOut, type WaitOptions } from "./guard.ts";
 import { type Heap, Loan } from "./heap.ts";
-import { type Answering, DONE, IncomingCall, Message } from "./message.ts";
+import { type Answering, type AnswerKind, DONE, IncomingCall, Message } from "./message.ts";
 import { type Delivery, Pump, type Pumped } from "./pump.ts";
 import type { Line, Receiver } from "./stream.ts";
 import { report } from "./turn.ts";
@@ -71,6 +71,9 @@ interface Peer {
   goneAfter: number | undefined;
 }
 
+/** @param isLost - Nobody there has, or keeps, what was sent. */
+type Reject = (error: unknown, isLost: boolean) => void;
+
 /** A call of this process that waits for its answer. */
 class Pending implements Numbered<Pending> {
   /** Given when it is opened. */
@@ -81,7 +84,7 @@ class Pending implements Numbered<Pending> {
   readonly background: boolean;
   readonly inTurn: boolean;
   readonly resolve: (answer: Message) => void;
-  readonly reject: (error: unknown) => void;
+  readonly reject: Reject;
   readonly receiver: Receiver | undefined;
   /** Not sent yet. */
   frame: Frame | undefined;
@@ -92,7 +95,7 @@ class Pending implements Numbered<Pending> {
     from: number,
     { background = false, inTurn = false }: CallOptions,
     resolve: (answer: Message) => void,
-    reject: (error: unknown) => void,
+    reject: Reject,
     receiver?: Receiver,
   ) {
     this.peer = peer;
@@ -236,7 +239,7 @@ export class Dispatcher implements Pumped, Answering {
       for (const incoming of peer.inbound) {
         if (incoming.to !== local) continue;
         incoming.lose(error);
-        if (!incoming.answered) incoming.fail(noEntity()).catch(ignoreGone);
+        if (!incoming.answered) incoming.refuse(noEntity()).catch(ignoreGone);
       }
     }
   }
@@ -246,7 +249,7 @@ export class Dispatcher implements Pumped, Answering {
   send(from: number, to: EntityId, type: number, data: unknown, options: WaitOptions): Promise<void> {
     const peer = this.#peerFor(to);
     const frame = this.#post(peer, Kind.Message, type, localIn(to), 0, from, this.wire.pack(data), 0);
-    return frame ? this.#sent(peer, frame, options) : DONE;
+    return frame ? this.#sent("send", peer, frame, options) : DONE;
   }
 
   trySend(from: number, to: EntityId, type: number, data: unknown): boolean {
@@ -268,9 +271,10 @@ export class Dispatcher implements Pumped, Answering {
     });
   }
 
-  callSync(from: number, to: EntityId, type: number, data: unknown, timeoutMs: number): Message {
+  callSync(from: number, to: EntityId, type: number, data: unknown, options: WaitOptions): Message {
     const peer = this.#peerFor(to);
     const payload = this.wire.pack(data);
+    const { signal, timeoutMs = Number.POSITIVE_INFINITY } = options;
     const ends = nowMs() + timeoutMs;
     let answer: Message | undefined;
     let failure: { readonly error: unknown } | undefined;
@@ -285,7 +289,7 @@ export class Dispatcher implements Pumped, Answering {
         failure = { error };
       },
     );
-    this.#open(pending, localIn(to), type, payload, {});
+    this.#open(pending, localIn(to), type, payload, { signal });
     for (;;) {
       this.poll();
       if (answer) return answer;
@@ -305,13 +309,13 @@ export class Dispatcher implements Pumped, Answering {
       from,
       {},
       (last) => receiver.done(last),
-      (error) => receiver.fail(error),
+      (error, isLost) => receiver.fail(error, isLost),
       receiver,
     );
     this.#open(pending, localIn(to), type, payload, options, receiver.window);
     return {
       credit: (count) => this.#urge(peer, Kind.Credit, count, pending.call),
-      cancel: (reason = cancelled()) => this.#cancel(pending, reason),
+      cancel: (reason) => this.#cancel(pending, reason ?? cancelled()),
     };
   }
 
@@ -326,7 +330,7 @@ export class Dispatcher implements Pumped, Answering {
       pending.frame = frame;
       frame.done = (error) => {
         pending.frame = undefined;
-        if (error !== undefined) this.#settle(pending).reject(error);
+        if (error !== undefined) this.#settle(pending).reject(error, true);
       };
     }
     pending.unguard = guard("call", options, (reason) => this.#cancel(pending, reason));
@@ -336,9 +340,10 @@ export class Dispatcher implements Pumped, Answering {
   #cancel(pending: Pending, reason: unknown): void {
     if (!this.#pending.has(pending)) return;
     this.#settle(pending);
-    if (pending.frame) this.#drop(pending.peer, pending.frame);
-    else this.#sayCancelled(pending);
-    pending.reject(reason);
+    const { frame } = pending;
+    if (frame) this.#drop(pending.peer, frame);
+    else this.#sayCancelled(pending, reason);
+    pending.reject(reason, frame !== undefined);
   }
 
   #settle(pending: Pending): Pending {
@@ -349,11 +354,11 @@ export class Dispatcher implements Pumped, Answering {
   }
 
   /** In its turn; and at once, to a server that has no room for what comes before. */
-  #sayCancelled({ peer, call, inTurn }: Pending): void {
+  #sayCancelled({ peer, call, inTurn }: Pending, reason: unknown): void {
     // What it means to a peer that has gone needs no sending.
     if (this.#peers.get(peer.mailbox) !== peer) return;
     try {
-      this.#post(peer, Kind.Cancel, 0, 0, call, 0, NOTHING, 0);
+      this.#post(peer, Kind.Cancel, 0, 0, call, 0, isCancelled(reason) ? NOTHING : this.#packError(reason), 0);
     } catch (error) {
       ignoreGone(error);
     }
@@ -379,14 +384,14 @@ export class Dispatcher implements Pumped, Answering {
     return true;
   }
 
-  #sent(peer: Peer, frame: Frame, options: WaitOptions): Promise<void> {
+  #sent(what: string, peer: Peer, frame: Frame, options: WaitOptions): Promise<void> {
     return new Promise((resolve, reject) => {
       frame.done = (error) => {
         unguard?.();
         if (error === undefined) resolve();
         else reject(error);
       };
-      const unguard = guard("send", options, (reason) => {
+      const unguard = guard(what, options, (reason) => {
         this.#drop(peer, frame);
         frame.done(reason);
       });
@@ -506,16 +511,22 @@ export class Dispatcher implements Pumped, Answering {
 
   // Answering.
 
-  answer(call: IncomingCall, data: unknown): Promise<void> {
-    return this.#isOrphaned(call, data) ? DONE : this.#respond(call, Kind.Answer, this.wire.pack(data));
-  }
-
-  reply(call: IncomingCall, data: unknown): Promise<void> {
-    return this.#isOrphaned(call, data) ? DONE : this.#respond(call, Kind.Reply, this.wire.pack(data));
-  }
-
-  fail(call: IncomingCall, error: unknown): Promise<void> {
-    return this.#isOrphaned(call, error) ? DONE : this.#respond(call, Kind.Failure, this.#packError(error));
+  answer(call: IncomingCall, kind: AnswerKind, data: unknown, options: WaitOptions): Promise<void> {
+    if (this.#isOrphaned(call, data)) return DONE;
+    const payload = isError(kind) ? this.#packError(data) : this.wire.pack(data);
+    // It was there a moment ago: packing runs no code but the codec's.
+    const peer = this.#known(call.mailbox);
+    if (peer === undefined) {
+      this.wire.unpack(payload);
+      return DONE;
+    }
+    const frame = this.#post(peer, kind, 0, localIn(call.from), call.call, call.to, payload, 0);
+    const sent = frame ? this.#sent("answer", peer, frame, options) : DONE;
+    if (kind === Kind.Answer) return sent;
+    // As long as the answer can be given up the call is unanswered.
+    if (sent !== DONE) return sent.then(() => void peer.inbound.delete(call));
+    peer.inbound.delete(call);
+    return DONE;
   }
 
   /** Has the caller gone? Then what was handed over to nobody is given back. */
@@ -524,18 +535,6 @@ export class Dispatcher implements Pumped, Answering {
     this.#orphanedReplies++;
     if (data instanceof Loan) data[Symbol.dispose]();
     return true;
-  }
-
-  #respond(call: IncomingCall, kind: Kind, payload: Payload): Promise<void> {
-    // It was there a moment ago: packing runs no code but the codec's.
-    const peer = this.#known(call.mailbox);
-    if (peer === undefined) {
-      this.wire.unpack(payload);
-      return DONE;
-    }
-    if (kind !== Kind.Answer) peer.inbound.delete(call);
-    const frame = this.#post(peer, kind, 0, localIn(call.from), call.call, call.to, payload, 0);
-    return frame ? this.#sent(peer, frame, {}) : DONE;
   }
 
   /** An error that cannot be sent as it is, or for which there is no room, goes as its beginning. */
@@ -599,17 +598,16 @@ export class Dispatcher implements Pumped, Answering {
         return;
       case Kind.Reply:
       case Kind.Failure:
+      case Kind.Refusal:
       case Kind.Answer:
         this.#answered();
         return;
       case Kind.Credit:
         this.#peers.get(wire.sender)?.inbound.get(wire.call)?.addCredit(wire.type);
         return;
-      case Kind.Cancel: {
-        const peer = this.#peers.get(wire.sender);
-        if (peer) this.#endCall(peer, wire.call);
+      case Kind.Cancel:
+        this.#ended();
         return;
-      }
       case Kind.Urge:
         this.#noteUrged(wire);
         return;
@@ -637,17 +635,42 @@ export class Dispatcher implements Pumped, Answering {
   #endUrged(): void {
     this.#urged = false;
     for (const peer of this.#peers.values()) {
-      for (const call of peer.urged) if (peer.inbound.get(call)) this.#endCall(peer, call);
+      for (const call of peer.urged) {
+        const incoming = peer.inbound.get(call);
+        if (incoming) this.#endCall(peer, incoming);
+      }
       if (peer.urged.size > 0) this.#urged = true;
     }
   }
 
-  #endCall(peer: Peer, call: number): void {
-    peer.urged.delete(call);
-    const incoming = peer.inbound.get(call);
-    if (!incoming) return;
+  #endCall(peer: Peer, incoming: IncomingCall, reason?: unknown): void {
+    peer.urged.delete(incoming.call);
     peer.inbound.delete(incoming);
-    incoming.lose(cancelled());
+    incoming.lose(cancelled(reason));
+  }
+
+  #ended(): void {
+    const { wire } = this;
+    const peer = this.#peers.get(wire.sender);
+    const incoming = peer?.inbound.get(wire.call);
+    if (peer && incoming) {
+      this.#endCall(peer, incoming, this.#readReason());
+      return;
+    }
+    peer?.urged.delete(wire.call);
+    wire.discard();
+  }
+
+  #readReason(): unknown {
+    const { wire } = this;
+    try {
+      const loan = wire.accept();
+      using message = new Message(0, 0, structured, wire.form as Form, wire.bytes, loan);
+      return message.decode();
+    } catch {
+      this.#refused++;
+      return undefined;
+    }
   }
 
   #incoming(): void {
@@ -689,7 +712,7 @@ export class Dispatcher implements Pumped, Answering {
       loan,
     );
     if (peer) replace(peer.inbound, incoming);
-    if (refusal) incoming.fail(refusal).catch(ignoreGone);
+    if (refusal) incoming.refuse(refusal).catch(ignoreGone);
     else entity?.deliver(incoming);
     // Afterwards, so that whoever works on it hears of it.
     if (!peer || peer.goneAfter !== undefined) incoming.lose(peerGone(sender));
@@ -712,14 +735,14 @@ export class Dispatcher implements Pumped, Answering {
       message = new Message(
         idOf(sender, wire.from),
         type,
-        kind === Kind.Failure ? structured : wire.codec,
+        isError(kind) ? structured : wire.codec,
         form as Form,
         bytes,
         loan,
       );
     } catch (error) {
       this.#refused++;
-      this.#settle(pending).reject(error);
+      this.#settle(pending).reject(error, false);
       return;
     }
     if (kind === Kind.Answer) {
@@ -727,8 +750,8 @@ export class Dispatcher implements Pumped, Answering {
       return;
     }
     this.#settle(pending);
-    if (kind === Kind.Reply) pending.resolve(message);
-    else pending.reject(readError(message));
+    if (isError(kind)) pending.reject(readError(message), kind === Kind.Refusal);
+    else pending.resolve(message);
   }
 
   // Others come and go.
@@ -822,7 +845,7 @@ export class Dispatcher implements Pumped, Answering {
     if (this.#blocked.has(peer)) this.#flushPeer(peer);
     for (const pending of this.#pending) {
       // One that was rejected before may have given others up.
-      if (pending.peer === peer && this.#pending.has(pending)) this.#settle(pending).reject(error);
+      if (pending.peer === peer && this.#pending.has(pending)) this.#settle(pending).reject(error, true);
     }
     for (const incoming of peer.inbound) incoming.lose(error);
     tellAll(peer.listeners);
@@ -896,6 +919,15 @@ function replace(calls: Calls<IncomingCall>, incoming: IncomingCall): void {
   calls.add(incoming);
 }
 
+function isError(kind: number): boolean {
+  return kind === Kind.Failure || kind === Kind.Refusal;
+}
+
+/** Is that all there is to say of it? */
+function isCancelled(reason: unknown): boolean {
+  return reason instanceof VdsoError && reason.code === "ERR_VDSO_CANCELLED";
+}
+
 function readError(message: Message): unknown {
   try {
     return message.decode();
@@ -922,10 +954,6 @@ function noEntity(): VdsoError {
     "ERR_VDSO_NO_ENTITY",
     "expected an open entity with this id, found none: it was closed, or never was",
   );
-}
-
-function cancelled(): VdsoError {
-  return new VdsoError("ERR_VDSO_CANCELLED", "expected a caller that waits, found that it has cancelled the call");
 }
 
 function peerGone(mailbox: number): VdsoError {

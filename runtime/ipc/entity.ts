@@ -105,12 +105,12 @@ export class Entity implements Disposable {
     }
   }
 
-  /** As {@link call}, blocks the thread. Other messages that arrive meanwhile are kept or started, as ever. */
-  callSync(to: EntityId, type: number, data?: unknown, { timeoutMs = Number.POSITIVE_INFINITY } = {}): Message {
+  /** As {@link call}, blocks the thread. Other messages that arrive meanwhile are kept or started, as ever; only their handlers can fire a signal. */
+  callSync(to: EntityId, type: number, data?: unknown, options: WaitOptions = {}): Message {
     this.#checkOpen();
     checkType(type);
-    checkOptions({ timeoutMs });
-    return this.#dispatcher.callSync(this.local, to, type, data, timeoutMs);
+    checkOptions(options);
+    return this.#dispatcher.callSync(this.local, to, type, data, options);
   }
 
   /** Sends a message and gives its answers as they come. The server is ahead of the reader by `window` at most. */
@@ -157,13 +157,15 @@ export class Entity implements Disposable {
     return this.#takeKept(type ?? ANY);
   }
 
-  /** As {@link recv}, or {@link recvAny} without a type; blocks the thread. */
-  recvSync(type?: number, { timeoutMs = Number.POSITIVE_INFINITY } = {}): Message {
-    checkOptions({ timeoutMs });
+  /** As {@link recv}, or {@link recvAny} without a type; blocks the thread. Only handlers that run meanwhile can fire a signal. */
+  recvSync(type?: number, options: WaitOptions = {}): Message {
+    checkOptions(options);
+    const { signal, timeoutMs = Number.POSITIVE_INFINITY } = options;
     const ends = nowMs() + timeoutMs;
     for (;;) {
       const message = this.tryRecv(type);
       if (message) return message;
+      signal?.throwIfAborted();
       const left = ends - nowMs();
       if (left <= 0) throw timedOut("recvSync", timeoutMs);
       this.#dispatcher.wait(left);

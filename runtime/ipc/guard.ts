@@ -56,10 +56,11 @@ export function checkOptions({ signal, timeoutMs }: WaitOptions): void {
 export async function within<T>(what: string, promise: Promise<T>, options: WaitOptions): Promise<T> {
   const gaveUp = Promise.withResolvers<never>();
   const unguard = guard(what, options, gaveUp.reject);
+  if (!unguard) return await promise;
   try {
     return await Promise.race([promise, gaveUp.promise]);
   } finally {
-    unguard?.();
+    unguard();
   }
 }
 
@@ -69,6 +70,15 @@ export function began(options: WaitOptions): () => WaitOptions {
   if (timeoutMs === undefined) return () => options;
   const ends = nowMs() + timeoutMs;
   return () => ({ signal, timeoutMs: Math.max(Math.ceil(ends - nowMs()), 0) });
+}
+
+/** @param reason - The caller's: its `cause`. */
+export function cancelled(reason?: unknown): VdsoError {
+  return new VdsoError(
+    "ERR_VDSO_CANCELLED",
+    "expected a caller that waits, found that it has cancelled the call",
+    reason === undefined ? undefined : { cause: reason },
+  );
 }
 
 export function timedOut(what: string, timeoutMs: number): VdsoError {

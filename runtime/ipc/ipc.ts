@@ -30,7 +30,7 @@ import type { EntityId } from "./address.ts";
 import { type Codec, structured } from "./codec.ts";
 import { Dispatcher, type IpcStats } from "./dispatcher.ts";
 import type { Entity } from "./entity.ts";
-import { checkOptions, type WaitOptions } from "./guard.ts";
+import type { WaitOptions } from "./guard.ts";
 import type { Heap } from "./heap.ts";
 import { Names } from "./names.ts";
 import type { Delivery } from "./pump.ts";
@@ -133,10 +133,9 @@ export class Ipc implements Disposable {
     return this.#names.wait(name, options);
   }
 
-  /** As {@link whenNamed}, blocks the thread. */
-  whenNamedSync(name: string, { timeoutMs = Number.POSITIVE_INFINITY } = {}): EntityId {
-    checkOptions({ timeoutMs });
-    return this.#names.waitSync(name, timeoutMs);
+  /** As {@link whenNamed}, blocks the thread: a signal counts before. */
+  whenNamedSync(name: string, options: WaitOptions = {}): EntityId {
+    return this.#names.waitSync(name, options);
   }
 
   /** Handles the messages that are there. @returns how many */

@@ -3,16 +3,17 @@ import { VdsoError } from "../errors.ts";
 import type { EntityId } from "./address.ts";
 import type { Numbered } from "./calls.ts";
 import type { Codec, Revive } from "./codec.ts";
+import { began, checkOptions, type WaitOptions, within } from "./guard.ts";
 import type { Loan } from "./heap.ts";
-import { Form } from "./wire.ts";
+import { Form, Kind } from "./wire.ts";
 
 /** How a call is answered: the dispatcher's side of it. */
 export interface Answering {
   /** @returns when the answer is on its way */
-  answer(call: IncomingCall, data: unknown): Promise<void>;
-  reply(call: IncomingCall, data: unknown): Promise<void>;
-  fail(call: IncomingCall, error: unknown): Promise<void>;
+  answer(call: IncomingCall, kind: AnswerKind, data: unknown, options: WaitOptions): Promise<void>;
 }
+
+export type AnswerKind = typeof Kind.Answer | typeof Kind.Reply | typeof Kind.Failure | typeof Kind.Refusal;
 
 /** What was sent at once: nobody has to wait, and nothing can fail any more. */
 export const DONE: Promise<void> = Promise.resolve();
@@ -165,7 +166,7 @@ export class IncomingCall extends Message implements Numbered<IncomingCall> {
     return this.window > 0;
   }
 
-  /** Fires when the caller cancels, closes or ends. */
+  /** Fires when the caller cancels, closes or ends. Of `ERR_VDSO_CANCELLED` the `cause` is a copy of the caller's reason. */
   get signal(): AbortSignal {
     this.#abort ??= new AbortController();
     if (this.#lost) this.#abort.abort(this.#lost);
@@ -173,47 +174,68 @@ export class IncomingCall extends Message implements Numbered<IncomingCall> {
   }
 
   /**
-   * Answers; the last word to this caller. When the caller has gone, nothing happens.
+   * Answers; the last word to this caller. Resolves when the answer lies in the caller's mailbox, at once unless that is full. When the caller has gone,
+   * nothing happens. What fails, or is given up, was not sent: the call is still unanswered.
    *
    * @throws VdsoError `ERR_VDSO_ANSWERED` - it was answered before.
-   * @throws VdsoError `ERR_VDSO_NOT_CLONABLE` - this cannot be sent; the call is still unanswered.
+   * @throws VdsoError `ERR_VDSO_NOT_CLONABLE` - this cannot be sent.
+   * @throws VdsoError `ERR_VDSO_TIMEOUT`, and the signal's reason.
    */
-  reply(data?: unknown): Promise<void> {
-    return this.#end(false, data);
+  reply(data?: unknown, options: WaitOptions = {}): Promise<void> {
+    return this.#end(Kind.Reply, data, options);
   }
 
-  /** Answers with an error: the call rejects with a copy of it, stack and code included. */
-  fail(error: unknown): Promise<void> {
-    return this.#end(true, error);
+  /** Answers with an error: the call rejects with a copy of it, stack and code included. Otherwise as {@link reply}. */
+  fail(error: unknown, options: WaitOptions = {}): Promise<void> {
+    return this.#end(Kind.Failure, error, options);
+  }
+
+  /** For the dispatcher: nobody got the call, or whoever did has closed. */
+  refuse(error: VdsoError): Promise<void> {
+    return this.#end(Kind.Refusal, error, {});
   }
 
   /**
-   * Sends one answer of several; {@link reply} ends them. Resolves when the caller has room for the next.
+   * Sends one answer of several; {@link reply} ends them. Resolves when the caller has room for the next. What fails, or is given up, was not sent.
    *
    * @throws VdsoError `ERR_VDSO_ANSWERED` - ended before. `ERR_VDSO_NO_STREAM` - the caller wants one answer.
    * @throws VdsoError `ERR_VDSO_CANCELLED`, `ERR_VDSO_PEER_GONE` - the caller takes no more.
+   * @throws VdsoError `ERR_VDSO_TIMEOUT`, and the signal's reason.
    */
-  async answer(data?: unknown): Promise<void> {
+  async answer(data?: unknown, options: WaitOptions = {}): Promise<void> {
     if (this.#answered) throw answered();
     if (!this.streams) throw noStream();
+    checkOptions(options);
+    const left = began(options);
     while (this.#credit === 0 && !this.#lost) {
       this.#wanted ??= Promise.withResolvers();
-      await this.#wanted.promise;
+      await within("answer", this.#wanted.promise, left());
     }
     if (this.#lost) throw this.#lost;
     this.#credit--;
-    await this.#answering.answer(this, data);
+    try {
+      await this.#answering.answer(this, Kind.Answer, data, left());
+    } catch (error) {
+      this.addCredit(1);
+      throw error;
+    }
   }
 
-  #end(failed: boolean, data: unknown): Promise<void> {
+  #end(kind: AnswerKind, data: unknown, options: WaitOptions): Promise<void> {
     if (this.#answered) return Promise.reject(answered());
     this.#answered = true;
     try {
-      return failed ? this.#answering.fail(this, data) : this.#answering.reply(this, data);
+      checkOptions(options);
+      const sent = this.#answering.answer(this, kind, data, options);
+      return sent === DONE ? DONE : sent.catch((error: unknown) => this.#unanswer(error));
     } catch (error) {
-      this.#answered = false;
-      return Promise.reject(error);
+      return this.#unanswer(error);
     }
+  }
+
+  #unanswer(error: unknown): Promise<never> {
+    this.#answered = false;
+    return Promise.reject(error);
   }
 
   /** The caller has room for so many more. */

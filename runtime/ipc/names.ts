@@ -89,8 +89,10 @@ export class Names {
   }
 
   /** As {@link wait}, blocks the thread. */
-  waitSync(name: string, timeoutMs: number): EntityId {
+  waitSync(name: string, options: WaitOptions): EntityId {
+    checkOptions(options);
     this.#checkLength(name);
+    const { timeoutMs = Number.POSITIVE_INFINITY } = options;
     const ends = nowMs() + timeoutMs;
     for (;;) {
       const seen = Atomics.load(this.#words, this.#changes);

@@ -203,14 +203,11 @@ class Endpoint {
       signals.push(signal);
     };
     const data = this.encode([subject, args], to, onSignal, lent);
-    const call = new RemoteCall(this, (error) => {
-      const { code } = Object(error) as { code?: unknown };
-      if (code === "ERR_VDSO_NO_ENTITY" || code === "ERR_VDSO_PEER_GONE") data.undo();
-    });
+    const call = new RemoteCall(this, () => data.undo());
     try {
       call.connect(this.entity.converse(to, type, data, {}, call), signals);
     } catch (error) {
-      call.fail(error);
+      call.fail(error, true);
     }
     return call.result;
   }
@@ -223,16 +220,16 @@ type Result = Promise<unknown> & { [Symbol.asyncIterator](): AsyncGenerator<unkn
 class RemoteCall implements Receiver {
   readonly window = WINDOW;
   readonly #endpoint: Endpoint;
-  readonly #onFail: (error: unknown) => void;
+  readonly #onLost: () => void;
   readonly #result = Promise.withResolvers<unknown>();
   readonly result: Result;
   #line: Line | undefined;
   #stream: ReplyStream | undefined;
   #unsignal: (() => void) | undefined;
 
-  constructor(endpoint: Endpoint, onFail: (error: unknown) => void = () => undefined) {
+  constructor(endpoint: Endpoint, onLost: () => void = () => undefined) {
     this.#endpoint = endpoint;
-    this.#onFail = onFail;
+    this.#onLost = onLost;
     this.result = this.#result.promise as Result;
     this.result[Symbol.asyncIterator] = () => this.#items();
   }
@@ -283,9 +280,9 @@ class RemoteCall implements Receiver {
     }
   }
 
-  fail(error: unknown): void {
+  fail(error: unknown, isLost: boolean): void {
     this.#unsignal?.();
-    this.#onFail(error);
+    if (isLost) this.#onLost();
     if (this.#stream) this.#stream.fail(error);
     this.#result.reject(error);
   }
@@ -350,6 +347,7 @@ export async function connect<Api>(ipc: Ipc, name: string, options: WaitOptions 
         const call = new RemoteCall(endpoint);
         call.fail(
           new VdsoError("ERR_VDSO_PEER_GONE", `service "${name}": expected a process that offers it, found none`),
+          true,
         );
         return call.result;
       }

@@ -19,7 +19,8 @@ export interface Receiver {
   push(answer: Message): boolean;
   /** The last one. */
   done(answer: Message): void;
-  fail(error: unknown): void;
+  /** @param isLost - Nobody there has, or keeps, what was sent. */
+  fail(error: unknown, isLost: boolean): void;
 }
 
 /** What it tells the server. */

@@ -28,8 +28,10 @@ export const Kind = {
   Urge: 6,
   /** The sender's mailbox has closed. */
   Gone: 7,
-  /** The caller has lost interest. */
+  /** The caller has lost interest: why. */
   Cancel: 8,
+  /** As `Failure`, of who got no call, or has closed. */
+  Refusal: 9,
 } as const;
 export type Kind = (typeof Kind)[keyof typeof Kind];
 

@@ -5,6 +5,7 @@ import vqueue from "../../generated/vqueue/vqueue.js";
 import { vvarOf } from "../../runtime/index.ts";
 import { mailboxOf } from "../../runtime/ipc/address.ts";
 import { Heap } from "../../runtime/ipc/heap.ts";
+import type { IncomingCall } from "../../runtime/ipc/message.ts";
 import { expectCode } from "../expect-code.ts";
 import { settle, system } from "./system.ts";
 
@@ -118,6 +119,47 @@ test("answers from somebody else than was asked, unasked ones and second ones ar
   expect(a.heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
   if ("reply" in incoming) await (incoming.reply as (data: string) => Promise<void>)("the real one");
   expect((await call).data).toBe("the real one");
+});
+
+test("the end of a call counts whatever stands in it as its reason", async () => {
+  const { party, queue, heap } = await system();
+  const a = party();
+  const server = a.ipc.entity();
+  const pid = 500;
+  const liar = queue.attach({ pid });
+  const lender = heap.attach({ pid });
+  const words = new Uint32Array(vvarOf(liar));
+  const floats = new Float64Array(vvarOf(liar));
+  const own = liar.register();
+  const [call, cancel, value, lent] = [1, 8, 2 << 4, 1 << 6];
+  const write = (flags: number, length: number, id: number, handle: number): void => {
+    const item = liar.claim(mailboxOf(server.id));
+    words.set([own, (flags << 16) | (handle ? 0 : length), 1, server.id % 2 ** 21, id, 0], item >>> 2);
+    floats[(item + 24) >>> 3] = handle;
+    words[(item + 32) >>> 2] = length;
+    liar.commit(mailboxOf(server.id), item);
+  };
+  const ends: [flags: number, length: number, handle: number][] = [
+    [cancel | value, 65, 0],
+    [cancel | (3 << 4), 0, 0],
+    [cancel | value, 20, 0],
+    [cancel | value | lent, 10, 12345],
+    [cancel | value | lent, 2 ** 31, lender.transfer(lender.allocate(1000), a.pid)],
+    [cancel | value | lent, 10, lender.transfer(lender.allocate(1000), a.pid)],
+  ];
+  for (const [id, end] of ends.entries()) {
+    write(call, 0, id, 0);
+    const incoming = (await server.recv(1)) as IncomingCall;
+    write(end[0], end[1], id, end[2]);
+    await expect.poll(() => incoming.signal.aborted).toBe(true);
+    expect((incoming.signal.reason as Error).cause).toBeUndefined();
+    expect(a.ipc.stats().refused).toBe(id + 1);
+    // Of a call that there is not.
+    write(end[0], end[1], id, end[2] && lender.transfer(lender.allocate(1000), a.pid));
+  }
+  await settle();
+  expect(a.ipc.stats().refused).toBe(ends.length);
+  expect(a.heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
 });
 
 test("an answer to a call that still waits to be sent is nobody's", async () => {

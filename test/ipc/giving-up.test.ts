@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { openPort } from "../../runtime/ipc/comlink.ts";
 import type { WaitOptions } from "../../runtime/ipc/guard.ts";
 import type { Ipc } from "../../runtime/ipc/ipc.ts";
+import type { IncomingCall } from "../../runtime/ipc/message.ts";
 import { connect } from "../../runtime/ipc/service.ts";
 import { publish, subscribe, Topic } from "../../runtime/ipc/topic.ts";
 import { expectCode } from "../expect-code.ts";
@@ -25,8 +26,13 @@ async function silent() {
   await first;
   const entity = client.ipc.entity();
   const target = full.ipc.entity();
+  const [unread, unanswered] = [target.stream(entity.id, 1, 0, { window: 1 }), target.call(entity.id, 2)];
+  unanswered.catch(() => undefined);
+  const streaming = (await entity.recv(1)) as IncomingCall;
+  const calling = (await entity.recv(2)) as IncomingCall;
+  await streaming.answer(0);
   while (client.ipc.stats().waitingToSend === 0) void entity.send(target.id, 1).catch(() => undefined);
-  return { server, client, entity, target, never, slow };
+  return { server, client, entity, full, target, never, slow, streaming, unread, calling, unanswered };
 }
 
 type Silent = Awaited<ReturnType<typeof silent>>;
@@ -37,6 +43,9 @@ test.each<[string, (silent: Silent, options: WaitOptions) => Promise<unknown>]>(
   ["recvAny", ({ entity }, options) => entity.recvAny(options)],
   ["call", ({ entity, never }, options) => entity.call(never.id, 1, 0, options)],
   ["call, not sent yet", ({ entity, target }, options) => entity.call(target.id, 1, 0, options)],
+  ["reply", ({ calling }, options) => calling.reply(1, options)],
+  ["fail", ({ calling }, options) => calling.fail(new Error("no"), options)],
+  ["answer, to who has not read the last", ({ streaming }, options) => streaming.answer(1, options)],
   ["stream", async ({ entity, never }, options) => entity.stream(never.id, 1, 0, options).next()],
   ["whenNamed", ({ client }, options) => client.ipc.whenNamed("nobody", options)],
   ["connect", ({ client }, options) => connect(client.ipc, "nobody", options)],
@@ -63,6 +72,83 @@ test.each<[string, (silent: Silent, options: WaitOptions) => Promise<unknown>]>(
     pendingCalls: before.pendingCalls,
     waitingToSend: before.waitingToSend,
   });
+});
+
+test("an answer that is given up was not sent: another can be", async () => {
+  const { full, target, calling, unanswered, streaming, unread } = await silent();
+  const options = { timeoutMs: 5 };
+  for (const [answered, answer] of [
+    [calling, () => calling.reply(1, options)],
+    [calling, () => calling.fail(new Error("no"), options)],
+    [streaming, () => streaming.answer(1, options)],
+    [streaming, () => streaming.reply(1, options)],
+  ] as const) {
+    await expectCode("ERR_VDSO_TIMEOUT", answer);
+    expect(answered.answered).toBe(false);
+  }
+  const sent = [calling.reply(2), streaming.answer(2)];
+  expect(calling.answered).toBe(true);
+  await expectCode("ERR_VDSO_ANSWERED", () => calling.reply(3));
+  target.serve(() => undefined, { keepAlive: false });
+  const answers: unknown[] = [];
+  const reading = (async () => {
+    for await (const { data } of unread) answers.push(data);
+  })();
+  const [end] = [Promise.all(sent).then(() => streaming.reply())];
+  await expect
+    .poll(() => {
+      full.ipc.poll();
+      return answers;
+    })
+    .toEqual([0, 2]);
+  expect((await unanswered).data).toBe(2);
+  await end;
+  full.ipc.poll();
+  await reading;
+  expect(full.ipc.stats()).toMatchObject({ strayReplies: 0, refused: 0 });
+});
+
+test("an answer that waits is given up by its caller as well", async () => {
+  const { client, full, target, calling, entity } = await silent();
+  const abort = new AbortController();
+  const call = target.call(entity.id, 3, 0, { signal: abort.signal });
+  const incoming = (await entity.recv(3)) as IncomingCall;
+  const options = new AbortController();
+  const reply = incoming.reply(1, { signal: options.signal });
+  abort.abort(new Error("enough"));
+  await expect(call).rejects.toThrow("enough");
+  await expect.poll(() => incoming.signal.aborted).toBe(true);
+  options.abort(new Error("too late"));
+  await expect(reply).rejects.toThrow("too late");
+  await incoming.reply(2);
+  expect(client.ipc.stats().orphanedReplies).toBe(1);
+  await expectCode("ERR_VDSO_TIMEOUT", () => calling.reply(1, { timeoutMs: 1 }));
+  full.ipc.poll();
+});
+
+test("what blocks the thread is given up by handlers that run meanwhile", async () => {
+  const { party } = await system();
+  const [server, client] = [party({ delivery: "polling" }), party({ delivery: "polling" })];
+  const never = server.ipc.entity();
+  const reason = new RangeError("enough");
+  const [entity, other] = [client.ipc.entity(), client.ipc.entity()];
+  const wakeUp = client.ipc.entity().serve(() => abort.abort(reason), { keepAlive: false });
+  let abort = new AbortController();
+  for (const wait of [
+    (options: WaitOptions) => entity.callSync(never.id, 1, 0, options),
+    (options: WaitOptions) => other.recvSync(1, options),
+  ]) {
+    abort = new AbortController();
+    expect(() => wait({ signal: AbortSignal.abort(reason) })).toThrow(reason);
+    await server.ipc.entity().send(wakeUp.id, 1);
+    expect(() => wait({ signal: abort.signal, timeoutMs: 60_000 })).toThrow(reason);
+  }
+  expect(() => client.ipc.whenNamedSync("nobody", { signal: AbortSignal.abort(reason) })).toThrow(reason);
+  expect(client.ipc.stats()).toMatchObject({ pendingCalls: 0, waitingToSend: 0 });
+  // The server was told.
+  const call = never.tryRecv(1) as IncomingCall;
+  server.ipc.poll();
+  expect(call.signal.reason.cause).toEqual(reason);
 });
 
 test("a signal that the value itself fires gives the call up", async () => {

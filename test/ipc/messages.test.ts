@@ -237,7 +237,9 @@ describe("calls", () => {
     await expect(aborted).rejects.toThrow("no more");
     await settle();
     expect(calls.map(({ signal }) => signal.aborted)).toEqual([true, true]);
-    expect(calls[0]!.signal.reason).toMatchObject({ code: "ERR_VDSO_CANCELLED" });
+    const reasons = calls.map(({ signal }) => signal.reason as Error);
+    expect(reasons).toMatchObject([{ code: "ERR_VDSO_CANCELLED" }, { code: "ERR_VDSO_CANCELLED" }]);
+    expect(reasons.map(({ cause }) => cause)).toMatchObject([{ message: "no more" }, { code: "ERR_VDSO_TIMEOUT" }]);
     await calls[0]!.reply(new Uint8Array(1000));
     expect(b.ipc.stats().orphanedReplies).toBe(1);
     expect(a.ipc.stats()).toMatchObject({ pendingCalls: 0, strayReplies: 0 });
@@ -245,6 +247,42 @@ describe("calls", () => {
     await expect(from.call(to.id, 1, "x", { signal: AbortSignal.abort(new Error("before")) })).rejects.toThrow(
       "before",
     );
+  });
+
+  test("are given up for reasons that cannot be sent, or for which there is no room", async () => {
+    const { a, b, from, to } = await pair();
+    const large = new Error("x".repeat(100_000));
+    const give = takeAll(b.heap);
+    const causes: unknown[] = [];
+    for (const reason of [() => 1, Symbol("why"), large, undefined, null, "text"]) {
+      const abort = new AbortController();
+      const call = from.call(to.id, 1, 0, { signal: abort.signal });
+      const incoming = (await to.recv(1)) as IncomingCall;
+      abort.abort(reason);
+      await expect(call).rejects.toBe(abort.signal.reason);
+      await expect.poll(() => incoming.signal.aborted).toBe(true);
+      causes.push((incoming.signal.reason as Error).cause);
+    }
+    expect(causes).toMatchObject([
+      { message: "() => 1" },
+      { message: "Symbol(why)" },
+      { message: "Error: xxxxxxxxxxxxx" },
+      { message: expect.any(String) },
+      null,
+      "text",
+    ]);
+    give();
+    expect([a, b].map(({ ipc }) => ipc.stats().refused)).toEqual([0, 0]);
+  });
+
+  test("are told when their answer cannot be handed over", async () => {
+    const { b, from, to } = await pair();
+    to.serve(() => {
+      const loan = b.heap.loan(1000);
+      loan.release();
+      return loan;
+    });
+    await expectCode("ERR_VDSO_DOUBLE_FREE", () => from.call(to.id, 1));
   });
 
   test("have one answer: the second is refused where it is given", async () => {

@@ -6,6 +6,8 @@ import { settle, system } from "./system.ts";
 
 class Calculator {
   readonly log: string[] = [];
+  reason: unknown;
+  kept: (() => unknown) | undefined;
   #total = 0;
 
   add(...numbers: number[]): number {
@@ -35,9 +37,16 @@ class Calculator {
     return new Promise((_, reject) => {
       signal.addEventListener("abort", () => {
         this.log.push(`aborted: ${signal.reason}`);
+        this.reason = signal.reason;
         reject(signal.reason);
       });
     });
+  }
+
+  /** As who has lost somebody else. */
+  keep(callback: () => unknown, code: string): never {
+    this.kept = callback;
+    throw Object.assign(new Error("of another service"), { code });
   }
 
   counter(): { next: () => number; sum: (from: () => number) => Promise<number> } {
@@ -105,6 +114,15 @@ test("callbacks run where they were made, and their results and errors come back
   await expect(remote.each(["a"], refuse)).rejects.toThrow(new RangeError("not this one"));
 });
 
+test.each(["ERR_VDSO_PEER_GONE", "ERR_VDSO_NO_ENTITY"])(
+  "callbacks outlive an error with the code %s that a function throws",
+  async (code) => {
+    const { remote, api } = await connected();
+    await expect(remote.keep(() => "here", code)).rejects.toMatchObject({ code });
+    expect(await api.kept?.()).toBe("here");
+  },
+);
+
 test("functions in results can be called, and passed back to where they came from", async () => {
   const { remote } = await connected();
   const counter = await remote.counter();
@@ -114,10 +132,9 @@ test("functions in results can be called, and passed back to where they came fro
 });
 
 test("messages that are no calls are refused and counted, by services and by callbacks", async () => {
-  const { server, client, remote, service, party } = await connected();
+  const { server, remote, service, party } = await connected();
   const kept = await remote.counter();
   const liar = party().ipc.entity();
-  const endpoint = (await client.ipc.entity().call(server.ipc.entity().serve(() => 0).id, 1)).from;
   const garbage = [undefined, null, 5, "text", {}, { a: 1 }, ["add"], ["add", 5], ["missing", []], [["add"], []]];
   for (const value of garbage) for (const type of [1, 2, 3, 9]) await liar.send(service.id, type, value);
   await settle();
@@ -127,14 +144,12 @@ test("messages that are no calls are refused and counted, by services and by cal
   for (const method of ["missing", 5, null, ["add"]]) {
     await expectCode("ERR_VDSO_NO_METHOD", () => liar.call(service.id, 1, [method, []]));
   }
-  expect(endpoint).toBeGreaterThan(0);
-  // The end of all services and callbacks of a process is the first entity that it opened for them.
-  const before = server.ipc.stats().refused;
-  for (let number = 1; number < 10; number++) {
-    for (const value of garbage) await liar.send((service.id - (service.id % 8192) + number) as EntityId, 2, value);
-  }
+  // The server's end of all services and callbacks is the entity that it opened before this one.
+  const callbacks = (service.id - 1) as EntityId;
+  const { refused: before, undeliverable } = server.ipc.stats();
+  for (const value of garbage) for (const type of [1, 2, 9]) await liar.send(callbacks, type, value);
   await settle();
-  expect(server.ipc.stats().refused).toBeGreaterThan(before);
+  expect(server.ipc.stats()).toMatchObject({ refused: before + garbage.length * 3, undeliverable });
   expect(await kept.next()).toBe(1);
   expect(await remote.add(2)).toBe(2);
 });
@@ -148,6 +163,7 @@ test("a signal aborts both sides, here with its reason", async () => {
   await expect(call).rejects.toThrow("enough");
   await settle();
   expect(api.log).toEqual([expect.stringContaining("found that it has cancelled the call")]);
+  expect(api.reason).toMatchObject({ code: "ERR_VDSO_CANCELLED", cause: { message: "enough" } });
   await expect(remote.forever(AbortSignal.abort(new Error("before")))).rejects.toThrow("before");
 });
 
