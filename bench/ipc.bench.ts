@@ -8,8 +8,9 @@ import vheap from "../generated/vheap/vheap.js";
 import vnames from "../generated/vnames/vnames.js";
 import vqueue from "../generated/vqueue/vqueue.js";
 import type { Delivery } from "../runtime/ipc/index.ts";
-import type { Group, Row } from "./group.ts";
+import type { Group, Measure, Row } from "./group.ts";
 import { DIST, loadPackage } from "./package.ts";
+import { queuesOf } from "./workers/parked.ts";
 import { pin } from "./workers/pin.ts";
 
 type Kind = "vipc" | "comlink" | "comlink-vipc" | "port";
@@ -20,7 +21,7 @@ const loadIpc = () =>
 
 async function start(kind: Kind, delivery: Delivery, read = false) {
   // Both ends run at once, unless they only wake each other.
-  const pinned = delivery !== "eventLoop";
+  const pinned = delivery === "adaptive";
   if (pinned) pin(0);
   const { map, attach } = await loadPackage();
   const { Ipc, Heap, openPort } = await loadIpc();
@@ -32,7 +33,7 @@ async function start(kind: Kind, delivery: Delivery, read = false) {
   await once(worker, "message");
   const open = () =>
     new Ipc({
-      queues: attach(vqueue, queues),
+      queues: queuesOf(attach(vqueue, queues), delivery),
       heap: new Heap(attach(vheap, heap)),
       names: attach(vnames, names),
       delivery,
@@ -54,6 +55,7 @@ async function echoOf(kind: Kind, delivery: Delivery): Promise<{ echo: Echo; sto
   }
   const client = ipc.entity();
   const server = await ipc.whenNamed("server");
+  if (delivery === "polling") return { echo: async (value) => client.callSync(server, 1, value).data, stop };
   return { echo: async (value) => (await client.call(server, 1, value)).data, stop };
 }
 
@@ -208,14 +210,14 @@ async function handOver(how: "vipc" | "copy" | "transfer", bytes: number, touch:
 const bytes = new Uint8Array(32).fill(7);
 const value = { id: 17, name: "some name", list: [1, 2, 3], nested: { ok: true } };
 
-const roundTrips = (name: string, delivery: Delivery): Row => ({
+const roundTrips = (name: string, delivery: Delivery, bare?: Record<string, Measure>): Row => ({
   name: `call, 32 bytes, one after the other, ${name}`,
   unit: "us",
   better: "lower",
   ours: () => roundTrip("vipc", delivery, bytes),
   peers: {
     Comlink: () => roundTrip("comlink", delivery, bytes),
-    ...(delivery === "eventLoop" && { "bare Atomics.waitAsync, no message": bareWaits }),
+    ...bare,
   },
 });
 
@@ -240,7 +242,8 @@ const handOvers = (kilobytes: number, touch: boolean): Row => ({
 
 const group: Group = [
   roundTrips("both awake", "adaptive"),
-  roundTrips("both parked", "eventLoop"),
+  roundTrips("both parked, blocked", "polling"),
+  roundTrips("both parked, in their event loops", "eventLoop", { "bare Atomics.waitAsync, no message": bareWaits }),
   rates("32 bytes", bytes),
   rates("values", value),
   ...[1, 64, 1024].map((kilobytes) => handOvers(kilobytes, false)),

@@ -18,6 +18,9 @@ export type AnswerKind = typeof Kind.Answer | typeof Kind.Reply | typeof Kind.Fa
 /** What was sent at once: nobody has to wait, and nothing can fail any more. */
 export const DONE: Promise<void> = Promise.resolve();
 
+/** One object for all answers. */
+const FOR_EVER: WaitOptions = {};
+
 /** What a handler returns that answers later by itself: the call is none of those that it works on. */
 export const LATER: unique symbol = Symbol("later");
 
@@ -181,18 +184,18 @@ export class IncomingCall extends Message implements Numbered<IncomingCall> {
    * @throws VdsoError `ERR_VDSO_NOT_CLONABLE` - this cannot be sent.
    * @throws VdsoError `ERR_VDSO_TIMEOUT`, and the signal's reason.
    */
-  reply(data?: unknown, options: WaitOptions = {}): Promise<void> {
+  reply(data?: unknown, options: WaitOptions = FOR_EVER): Promise<void> {
     return this.#end(Kind.Reply, data, options);
   }
 
   /** Answers with an error: the call rejects with a copy of it, stack and code included. Otherwise as {@link reply}. */
-  fail(error: unknown, options: WaitOptions = {}): Promise<void> {
+  fail(error: unknown, options: WaitOptions = FOR_EVER): Promise<void> {
     return this.#end(Kind.Failure, error, options);
   }
 
   /** For the dispatcher: nobody got the call, or whoever did has closed. */
   refuse(error: VdsoError): Promise<void> {
-    return this.#end(Kind.Refusal, error, {});
+    return this.#end(Kind.Refusal, error, FOR_EVER);
   }
 
   /**
@@ -202,7 +205,7 @@ export class IncomingCall extends Message implements Numbered<IncomingCall> {
    * @throws VdsoError `ERR_VDSO_CANCELLED`, `ERR_VDSO_PEER_GONE` - the caller takes no more.
    * @throws VdsoError `ERR_VDSO_TIMEOUT`, and the signal's reason.
    */
-  async answer(data?: unknown, options: WaitOptions = {}): Promise<void> {
+  async answer(data?: unknown, options: WaitOptions = FOR_EVER): Promise<void> {
     if (this.#answered) throw answered();
     if (!this.streams) throw noStream();
     checkOptions(options);
@@ -225,7 +228,7 @@ export class IncomingCall extends Message implements Numbered<IncomingCall> {
     if (this.#answered) return Promise.reject(answered());
     this.#answered = true;
     try {
-      checkOptions(options);
+      if (options !== FOR_EVER) checkOptions(options);
       const sent = this.#answering.answer(this, kind, data, options);
       return sent === DONE ? DONE : sent.catch((error: unknown) => this.#unanswer(error));
     } catch (error) {
