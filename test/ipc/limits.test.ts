@@ -4,7 +4,7 @@ import { mailboxOf } from "../../runtime/ipc/address.ts";
 import { IpcPort } from "../../runtime/ipc/comlink.ts";
 import type { Delivery } from "../../runtime/ipc/index.ts";
 import { IncomingCall, type Message } from "../../runtime/ipc/message.ts";
-import { settle, system } from "./system.ts";
+import { buildQueues, settle, system } from "./system.ts";
 
 function stopHeartbeat(): void {
   const timer = setTimeout(() => undefined, 0);
@@ -87,10 +87,33 @@ test("that readers of streams take more", async () => {
   await expect.poll(() => server.ipc.stats().kept).toBe(0);
 });
 
+test("that readers of more streams than the urgent lane has room for take more", async () => {
+  stopHeartbeat();
+  const { party } = await system(await buildQueues({ QUEUE_LEN: 8, URGENT_LEN: 2 }));
+  const server = party({ delivery: "polling" });
+  const entity = server.ipc.entity();
+  const client = party().ipc.entity();
+  const streams = [1, 2, 3, 4].map((type) => client.stream(entity.id, type, 0, { window: 1 }));
+  const calls = streams.map((_, n) => entity.recvSync(n + 1) as IncomingCall);
+  for (const call of calls) await call.answer(1);
+  for (const stream of streams) await stream.next();
+  await settle();
+  // The reader hears nothing from who has credit, so that only the room wakes it.
+  const answers = calls.slice(2).map((call) => call.answer(2));
+  const reading = streams.slice(2).map(async (stream) => (await stream.next()).value?.data);
+  for (let round = 0; round < 2; round++) {
+    server.ipc.poll();
+    await settle();
+  }
+  await Promise.all(answers);
+  expect(await Promise.all(reading)).toEqual([2, 2]);
+});
+
 test.each([
   ["dies", (gone: { ipc: { close(): void }; die(): void }) => gone.die()],
   ["closes", (gone: { ipc: { close(): void }; die(): void }) => gone.ipc.close()],
 ])("that a caller %s, whose messages cannot all be taken", async (_, go) => {
+  stopHeartbeat();
   const { party, entity, ended } = await waiting(3);
   const [gone, other] = [party(), party()];
   const client = gone.ipc.entity();
@@ -102,6 +125,22 @@ test.each([
   expect((await call).data).toBe("served");
   // The last two may have begun when their caller was known to be gone.
   await expect.poll(() => ended.length).toBeGreaterThanOrEqual(3);
+});
+
+test("that somebody has closed who waited for nothing", async () => {
+  stopHeartbeat();
+  const { party } = await system();
+  const [server, gone] = [party({ limit: 2 }), party()];
+  const entity = server.ipc.entity();
+  const from = gone.ipc.entity();
+  for (let n = 0; n < 2; n++) await from.send(entity.id, 1, n);
+  let told = 0;
+  server.ipc.whenGone(from.id, () => told++);
+  await settle();
+  expect(server.ipc.stats().kept).toBe(2);
+  gone.ipc.close();
+  await expect.poll(() => told).toBe(1);
+  expect([1, 2, 3].map(() => entity.tryRecv()?.data)).toEqual([0, 1, undefined]);
 });
 
 test("where there is room, a call ends between what was sent before it was given up and what after", async () => {
