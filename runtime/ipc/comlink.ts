@@ -66,6 +66,9 @@ interface Leaving {
   readonly through: IpcPort;
 }
 
+/** Ports that went to another process in a message: they are joined to another, and cannot be to a second. */
+const sent = new WeakSet<IpcPort | MessagePort>();
+
 const NONE: readonly Leaving[] = Object.freeze([]);
 
 /** One end of a connection between two processes. */
@@ -90,6 +93,8 @@ export class IpcPort {
   #finish: (() => void) | undefined;
   #release: (() => void) | undefined;
   #closed = false;
+  /** Closed by this side: what was posted before may still be on its way. */
+  #mayArrive = false;
   #toldEnd = false;
   /** Are ports in messages to be real ones? */
   #bridged = false;
@@ -250,7 +255,7 @@ export class IpcPort {
   /**
    * Sends a copy. Buffers in `transfer` are detached here, ports there work on as ports.
    *
-   * @throws VdsoError `ERR_VDSO_NOT_CLONABLE` - names the path to what cannot be sent.
+   * @throws VdsoError `ERR_VDSO_NOT_CLONABLE` - names the path to what cannot be sent; a port that was sent before.
    */
   postMessage(message: unknown, transfer?: readonly unknown[] | TransferOptions | null): void {
     const list = (Array.isArray(transfer) ? transfer : (transfer as TransferOptions | null)?.transfer) ?? [];
@@ -357,6 +362,9 @@ export class IpcPort {
   }
 
   #leave(port: IpcPort | MessagePort): IpcPort {
+    if (sent.has(port)) {
+      throw new VdsoError("ERR_VDSO_NOT_CLONABLE", "expected a port that was not sent yet, found one that was");
+    }
     const through = this.#through();
     this.#leaving = [...this.#leaving, { port, through }];
     return through;
@@ -365,9 +373,13 @@ export class IpcPort {
   /** A port whose other end this one's other side will open, or nobody. */
   #through(): IpcPort {
     const through = IpcPort.accept(this.#ipc);
-    const giveUp = (): void => through.giveUp();
-    this.addEventListener("close", giveUp);
-    through.addEventListener("close", () => this.removeEventListener("close", giveUp));
+    const leave = (): void => {
+      if (this.#mayArrive && this.#peer !== undefined && !through.#entity.closed)
+        giveUpUnopened(this.#ipc, through, this.#peer);
+      else through.giveUp();
+    };
+    this.addEventListener("close", leave);
+    through.addEventListener("close", () => this.removeEventListener("close", leave));
     return through;
   }
 
@@ -395,6 +407,7 @@ export class IpcPort {
   /** Nothing is told after that, but the end. */
   close(): void {
     if (this.#closed) return;
+    this.#mayArrive = true;
     this.#end();
     for (const _ of this.#arrived.drain());
     this.#tell();
@@ -466,6 +479,18 @@ function tell(listener: Listener, event: PortMessage, self?: IpcPort): void {
   }
 }
 
+/** A port that nobody opens ends with the process that was to, or after a while: that one may have given up. */
+function giveUpUnopened(ipc: Ipc, port: IpcPort, opener: EntityId): void {
+  const giveUp = (): void => port.giveUp();
+  const forget = ipc.whenGone(opener, giveUp);
+  const timer = setTimeout(giveUp, OPEN_MS);
+  (timer as { unref?(): void }).unref?.();
+  port.addEventListener("close", () => {
+    forget();
+    clearTimeout(timer);
+  });
+}
+
 function writePart(bytes: Uint8Array, at: number, part: Uint8Array): void {
   const { length } = part;
   // A view for this would cost more than the rest.
@@ -481,6 +506,7 @@ function isPort(item: unknown): item is IpcPort | MessagePort {
 }
 
 function joinAny(port: IpcPort | MessagePort, through: IpcPort): void {
+  sent.add(port);
   if (port instanceof MessagePort) bridge(port, through);
   else if (port.closed) through.close();
   else join(port, through);
@@ -555,15 +581,7 @@ export async function listen(ipc: Ipc, name: string, onPort: (port: IpcPort) => 
     const port = IpcPort.accept(ipc);
     ports.add(port);
     port.addEventListener("close", () => ports.delete(port));
-    const giveUp = (): void => port.giveUp();
-    const forget = ipc.whenGone(message.from, giveUp);
-    // Whoever asked for it may have given up meanwhile.
-    const timer = setTimeout(giveUp, OPEN_MS);
-    (timer as { unref?(): void }).unref?.();
-    port.addEventListener("close", () => {
-      forget();
-      clearTimeout(timer);
-    });
+    giveUpUnopened(ipc, port, message.from);
     try {
       onPort(port);
     } catch (error) {

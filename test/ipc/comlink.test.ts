@@ -399,6 +399,56 @@ test("a port that stands twice in a message is one", async () => {
   expect(received).toEqual(["once"]);
 });
 
+test("a port can be sent once, by whoever has it then", async () => {
+  const { client, here, there } = await ports();
+  const { port1, port2 } = new MessageChannel();
+  const { port1: port3, port2: port4 } = new MessageChannel();
+  onTestFinished(() => {
+    for (const port of [port1, port3]) port.close();
+  });
+  const received: unknown[] = [];
+  port1.addEventListener("message", ({ data }) => received.push(data));
+  port1.start();
+  there.onmessage = ({ ports: [port] }) => {
+    if (!port) return;
+    there.postMessage(port, [port]);
+    expect(() => there.postMessage(port, [port])).toThrow("a port that was not sent yet");
+  };
+  here.onmessage = ({ data }) => (data as IpcPort).postMessage("back");
+  here.postMessage(port2, [port2]);
+  const before = client.ipc.stats();
+  await expectCode("ERR_VDSO_NOT_CLONABLE", () => here.postMessage({ other: port4, again: port2 }, [port4, port2]));
+  expect(client.ipc.stats()).toEqual(before);
+  await expect.poll(() => received).toEqual(["back"]);
+  // Of a message that was not posted.
+  here.postMessage({ other: port4 }, [port4]);
+});
+
+test("a port outlives the one that it was sent through", async () => {
+  const { here, there } = await ports();
+  const { port1, port2 } = new MessageChannel();
+  onTestFinished(() => port1.close());
+  const received: unknown[] = [];
+  port1.addEventListener("message", ({ data }) => received.push(data));
+  port1.start();
+  const arrived = new Promise<IpcPort>((resolve) => {
+    there.onmessage = ({ data }) => resolve(data as IpcPort);
+  });
+  here.postMessage(port2, [port2]);
+  here.close();
+  const port = await arrived;
+  await expect.poll(() => there.closed).toBe(true);
+  port.postMessage("after");
+  await expect.poll(() => received).toEqual(["after"]);
+  const second = await ports();
+  const thrown = catchReports();
+  second.here.postMessage(new MessageChannel().port2);
+  second.client.ipc.close();
+  second.here.close();
+  await settle();
+  expect(thrown).toEqual([]);
+});
+
 test("a port that is sent through a closed one ends", async () => {
   const { here } = await ports();
   const { port1, port2 } = new MessageChannel();
