@@ -358,7 +358,7 @@ export class Dispatcher implements Pumped, Answering {
     // What it means to a peer that has gone needs no sending.
     if (this.#peers.get(peer.mailbox) !== peer) return;
     try {
-      this.#post(peer, Kind.Cancel, 0, 0, call, 0, isCancelled(reason) ? NOTHING : this.#packError(reason), 0);
+      this.#post(peer, Kind.Cancel, 0, 0, call, 0, this.#packReason(reason), 0);
     } catch (error) {
       ignoreGone(error);
     }
@@ -535,6 +535,18 @@ export class Dispatcher implements Pumped, Answering {
     this.#orphanedReplies++;
     if (data instanceof Loan) data[Symbol.dispose]();
     return true;
+  }
+
+  /** Without the stack: for a server that hangs as many of them wait as it has calls. */
+  #packReason(reason: unknown): Payload {
+    if (isCancelled(reason)) return NOTHING;
+    if (!(reason instanceof Error)) return this.#packError(reason);
+    try {
+      const { name, message, cause, code } = reason as Error & { code?: unknown };
+      return this.#packError(Object.assign(new Error(message), { name, cause, code, stack: "" }));
+    } catch {
+      return NOTHING;
+    }
   }
 
   /** An error that cannot be sent as it is, or for which there is no room, goes as its beginning. */

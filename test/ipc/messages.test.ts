@@ -254,7 +254,12 @@ describe("calls", () => {
     const large = new Error("x".repeat(100_000));
     const give = takeAll(b.heap);
     const causes: unknown[] = [];
-    for (const reason of [() => 1, Symbol("why"), large, undefined, null, "text"]) {
+    const odd = Object.defineProperty(new Error(), "code", {
+      get() {
+        throw new Error("not to be read");
+      },
+    });
+    for (const reason of [() => 1, Symbol("why"), large, odd, undefined, null, "text"]) {
       const abort = new AbortController();
       const call = from.call(to.id, 1, 0, { signal: abort.signal });
       const incoming = (await to.recv(1)) as IncomingCall;
@@ -267,7 +272,8 @@ describe("calls", () => {
       { message: "() => 1" },
       { message: "Symbol(why)" },
       { message: "Error: xxxxxxxxxxxxx" },
-      { message: expect.any(String) },
+      undefined,
+      { message: expect.any(String), name: "AbortError" },
       null,
       "text",
     ]);
