@@ -10,7 +10,6 @@ import vqueue from "../generated/vqueue/vqueue.js";
 import type { Delivery } from "../runtime/ipc/index.ts";
 import type { Group, Measure, Row } from "./group.ts";
 import { DIST, loadPackage } from "./package.ts";
-import { queuesOf } from "./workers/parked.ts";
 import { pin } from "./workers/pin.ts";
 
 type Kind = "vipc" | "comlink" | "comlink-vipc" | "port";
@@ -33,7 +32,7 @@ async function start(kind: Kind, delivery: Delivery, read = false) {
   await once(worker, "message");
   const open = () =>
     new Ipc({
-      queues: queuesOf(attach(vqueue, queues), delivery),
+      queues: attach(vqueue, queues),
       heap: new Heap(attach(vheap, heap)),
       names: attach(vnames, names),
       delivery,
@@ -55,7 +54,6 @@ async function echoOf(kind: Kind, delivery: Delivery): Promise<{ echo: Echo; sto
   }
   const client = ipc.entity();
   const server = await ipc.whenNamed("server");
-  if (delivery === "polling") return { echo: async (value) => client.callSync(server, 1, value).data, stop };
   return { echo: async (value) => (await client.call(server, 1, value)).data, stop };
 }
 
@@ -242,7 +240,7 @@ const handOvers = (kilobytes: number, touch: boolean): Row => ({
 
 const group: Group = [
   roundTrips("both awake", "adaptive"),
-  roundTrips("both parked, blocked", "polling"),
+  roundTrips("both parked", "parked"),
   roundTrips("both parked, in their event loops", "eventLoop", { "bare Atomics.waitAsync, no message": bareWaits }),
   rates("32 bytes", bytes),
   rates("values", value),

@@ -7,7 +7,6 @@ import { Heap, Ipc, listen } from "../../dist/runtime/ipc/index.js";
 import vheap from "../../generated/vheap/vheap.js";
 import vnames from "../../generated/vnames/vnames.js";
 import vqueue from "../../generated/vqueue/vqueue.js";
-import { queuesOf } from "./parked.ts";
 import { pin } from "./pin.ts";
 
 const ACK_EVERY = 8;
@@ -25,12 +24,7 @@ function sum(bytes) {
 
 if (kind === "vipc" || kind === "comlink-vipc") {
   const heap = new Heap(attach(vheap, handles.heap));
-  const ipc = new Ipc({
-    queues: queuesOf(attach(vqueue, handles.queues), delivery),
-    heap,
-    names: attach(vnames, handles.names),
-    delivery,
-  });
+  const ipc = new Ipc({ queues: attach(vqueue, handles.queues), heap, names: attach(vnames, handles.names), delivery });
   if (kind === "comlink-vipc") {
     await listen(ipc, "server", (port) => Comlink.expose({ echo: (value) => value }, port));
   } else {
@@ -42,10 +36,6 @@ if (kind === "vipc" || kind === "comlink-vipc") {
       if (++received % ACK_EVERY === 0) void server.send(message.from, 3);
     });
     await ipc.register("server", server);
-  }
-  if (delivery === "polling") {
-    parentPort.postMessage("ready");
-    for (;;) ipc.wait();
   }
 } else if (kind === "comlink") {
   Comlink.expose({ echo: (value) => value }, nodeEndpoint(parentPort));

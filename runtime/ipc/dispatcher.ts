@@ -203,6 +203,10 @@ export class Dispatcher implements Pumped, Answering {
     return this.#waits + this.#handlers > 0;
   }
 
+  isIdle(): boolean {
+    return this.kept === 0;
+  }
+
   isFull(): boolean {
     return this.kept >= this.#limit && this.#waits === 0;
   }

@@ -26,6 +26,7 @@
 import type { VnamesApi } from "../../generated/vnames/vnames.js";
 import type { VqueueApi } from "../../generated/vqueue/vqueue.js";
 import { VdsoError } from "../errors.ts";
+import { mayBlock } from "../platform/may-block.ts";
 import type { EntityId } from "./address.ts";
 import { type Codec, structured } from "./codec.ts";
 import { Dispatcher, type IpcStats } from "./dispatcher.ts";
@@ -43,7 +44,8 @@ export interface IpcOptions {
   readonly codec?: Codec;
   /**
    * How messages get to their receivers. `adaptive` (default): looks for a while after each, then the event loop is woken. `eventLoop`: does not look.
-   * `polling`: only in {@link Ipc.poll} and in calls that block the thread.
+   * `parked`: for threads that do nothing else; blocks the thread instead, which wakes it sooner, as long as something is waited for and no handler is at
+   * work. `polling`: only in {@link Ipc.poll} and in calls that block the thread.
    */
   readonly delivery?: Delivery;
   /**
@@ -54,7 +56,7 @@ export interface IpcOptions {
 }
 
 const LIMIT = 16384;
-const DELIVERIES: readonly Delivery[] = ["adaptive", "eventLoop", "polling"];
+const DELIVERIES: readonly Delivery[] = ["adaptive", "eventLoop", "parked", "polling"];
 
 /** A process's side of all conversations: one per process and attachment of vqueue. */
 export class Ipc implements Disposable {
@@ -75,6 +77,12 @@ export class Ipc implements Disposable {
     }
     if (!DELIVERIES.includes(delivery)) {
       throw new VdsoError("ERR_VDSO_OPTION", `delivery: expected ${DELIVERIES.join(", ")}, found ${delivery}`);
+    }
+    if (delivery === "parked" && !mayBlock()) {
+      throw new VdsoError(
+        "ERR_VDSO_OPTION",
+        "delivery: expected a thread that may block, for parked, found one that may not",
+      );
     }
     this.heap = heap;
     this.codec = codec;

@@ -10,7 +10,7 @@ import type { VqueueApi } from "../../generated/vqueue/vqueue.js";
 import { nowMs } from "../platform/clock.ts";
 import { nextTurn } from "./turn.ts";
 
-export type Delivery = "adaptive" | "eventLoop" | "polling";
+export type Delivery = "adaptive" | "eventLoop" | "parked" | "polling";
 
 export interface Pumped {
   /** Takes and handles up to so many messages; without room for more, only what is urgent. @returns how many */
@@ -23,6 +23,8 @@ export interface Pumped {
   checkPeers(): void;
   /** Does anybody here wait for something? */
   isNeeded(): boolean;
+  /** Is nothing kept, and no handler at work? */
+  isIdle(): boolean;
 }
 
 const BATCH = 256;
@@ -49,6 +51,7 @@ export class Pump {
   readonly #words: Int32Array<SharedArrayBuffer>;
   readonly #wake: number;
   readonly #adaptive: boolean;
+  readonly #blocks: boolean;
   /** Above 0: looking is worth it. */
   #trust = 1;
   #pause = 0;
@@ -68,6 +71,7 @@ export class Pump {
     this.#words = new Int32Array(vvar);
     this.#wake = queues.wakeWord() >>> 2;
     this.#adaptive = delivery === "adaptive";
+    this.#blocks = delivery === "parked";
     this.#checkedAt = Atomics.load(this.#words, this.#wake);
     if (delivery !== "polling") void this.#run();
     else this.#parked = true;
@@ -198,6 +202,11 @@ export class Pump {
 
   /** @returns did the event loop get its turn? */
   async #park(): Promise<boolean> {
+    if (this.#blocks) {
+      // What has begun goes on as far as it can: nothing does while the thread is blocked.
+      await nextTurn();
+      if (this.#work.drain(BATCH) > 0) return true;
+    }
     this.#watch();
     if (this.#held && !this.#work.isNeeded()) this.#release();
     const seen = Atomics.load(this.#words, this.#wake);
@@ -210,6 +219,12 @@ export class Pump {
       Atomics.add(this.#words, this.#wake, 1);
       Atomics.notify(this.#words, this.#wake);
       return false;
+    }
+    // Handlers may need the event loop, and who waits for nothing has other things to do.
+    if (this.#blocks && this.#work.isIdle() && this.#work.isNeeded()) {
+      Atomics.wait(this.#words, this.#wake, seen, HEARTBEAT_MS);
+      this.#queues.disarm();
+      return true;
     }
     this.#parked = true;
     const { async, value } = Atomics.waitAsync(this.#words, this.#wake, seen);

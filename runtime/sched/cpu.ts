@@ -16,6 +16,7 @@ import { VdsoError } from "../errors.ts";
 import type { Heap } from "../ipc/heap.ts";
 import { vvarOf } from "../loader/attach.ts";
 import { nowMs, sharedNowUs } from "../platform/clock.ts";
+import { mayBlock } from "../platform/may-block.ts";
 import { Coroutine, type CoroutineHost } from "./coroutine.ts";
 import { drive, isGenerator } from "./generator.ts";
 import { Lookout } from "./lookout.ts";
@@ -828,16 +829,6 @@ export class Cpu implements CoroutineHost {
     } catch (error) {
       return error;
     }
-  }
-}
-
-/** May this thread sleep without its event loop? A page's main thread may not. */
-function mayBlock(): boolean {
-  try {
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1);
-    return true;
-  } catch {
-    return false;
   }
 }
 

@@ -11,7 +11,7 @@ async function run(what: string, delivery: string): Promise<string[]> {
   return stdout.trim().split("\n");
 }
 
-test.each(["adaptive", "eventLoop"])(
+test.each(["adaptive", "eventLoop", "parked"])(
   "%s: a program lives exactly as long as something is pending",
   async (delivery) => {
     const cases = [

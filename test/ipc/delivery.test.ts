@@ -111,6 +111,17 @@ test.each([
   expect(heartbeat).toHaveBeenCalled();
 });
 
+test("a thread that may not block has no parked delivery, and no delivery is one that is none", async () => {
+  const { party } = await system(vqueue);
+  const { message } = await expectCode("ERR_VDSO_OPTION", () => party({ delivery: "often" as Delivery }));
+  expect(message).toBe("delivery: expected adaptive, eventLoop, parked, polling, found often");
+  const blocking = vi.spyOn(Atomics, "wait").mockImplementation(() => {
+    throw new TypeError("not in this thread");
+  });
+  onTestFinished(() => blocking.mockRestore());
+  await expectCode("ERR_VDSO_OPTION", () => party({ delivery: "parked" }));
+});
+
 test("each process takes one mailbox; the first without one is told which constant to raise", async () => {
   const { party } = await system(vqueue);
   const parties = Array.from({ length: ARRAY_LEN }, () => party({ delivery: "polling" }));

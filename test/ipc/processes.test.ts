@@ -7,24 +7,25 @@ import { Kernel } from "../../runtime/index.ts";
 import type { EntityId } from "../../runtime/ipc/address.ts";
 import { Heap } from "../../runtime/ipc/heap.ts";
 import { Ipc } from "../../runtime/ipc/ipc.ts";
+import type { Delivery } from "../../runtime/ipc/pump.ts";
 import { expectCode } from "../expect-code.ts";
-import { CLOSE, HAS_SERVED, type Tally } from "./fixtures/message-types.ts";
+import { CLOSE, HAS_SERVED, type Tally, TICKS } from "./fixtures/message-types.ts";
 
 const url = new URL("./fixtures/ipc-process.ts", import.meta.url);
 
-async function boot() {
+async function boot(delivery?: Delivery) {
   const kernel = await Kernel.boot({ vdsos: [vqueue, vheap, vnames], log: () => undefined });
   onTestFinished(() => kernel.shutdown({ timeoutMs: 0 }));
   const heap = new Heap(kernel.attach(vheap));
   const ipc = new Ipc({ queues: kernel.attach(vqueue), heap, names: kernel.attach(vnames) });
   onTestFinished(() => ipc.close());
 
-  const serve = (name: string) => kernel.spawn(url, { data: { role: "server", servers: [name] } });
+  const serve = (name: string) => kernel.spawn(url, { data: { role: "server", servers: [name], delivery } });
   async function run(servers: readonly string[], coroutines: number, calls: number) {
     const { port1, port2 } = new MessageChannel();
     const tally = new Promise<Tally>((resolve) => port1.addEventListener("message", ({ data }) => resolve(data)));
     port1.start();
-    const data = { role: "client", servers, coroutines, calls, port: port2 };
+    const data = { role: "client", servers, coroutines, calls, port: port2, delivery };
     const process = await kernel.spawn(url, { data, transfer: [port2] });
     const result = Promise.all([tally, process.exited]);
     return result.then(([found, { reason }]) => {
@@ -36,14 +37,19 @@ async function boot() {
   return { kernel, ipc, heap, serve, run };
 }
 
-test("1000 coroutines call one server 10 times each, and every process ends when nothing is pending", async () => {
-  const { ipc, heap, serve, run } = await boot();
-  const server = await serve("one");
-  expect(await run(["one"], 1000, 10)).toEqual({ answered: 10_000, rejected: 0, wrong: 0, strayReplies: 0 });
-  await ipc.entity().send(await ipc.whenNamed("one"), CLOSE);
-  expect((await server.exited).reason).toBe("return");
-  expect(heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
-});
+const DELIVERIES = ["adaptive", "eventLoop", "parked"] as const;
+
+test.each(DELIVERIES)(
+  "%s: 1000 coroutines call one server 10 times each, and every process ends when nothing is pending",
+  async (delivery) => {
+    const { ipc, heap, serve, run } = await boot(delivery);
+    const server = await serve("one");
+    expect(await run(["one"], 1000, 10)).toEqual({ answered: 10_000, rejected: 0, wrong: 0, strayReplies: 0 });
+    await ipc.entity().send(await ipc.whenNamed("one"), CLOSE);
+    expect((await server.exited).reason).toBe("return");
+    expect(heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
+  },
+);
 
 test("4 clients call 4 servers, 1000 coroutines 10 times each", async () => {
   const { kernel, heap, serve, run } = await boot();
@@ -55,24 +61,41 @@ test("4 clients call 4 servers, 1000 coroutines 10 times each", async () => {
   expect(heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
 });
 
-test("4 clients call 4 servers, of which one is killed half-way and started again", async () => {
-  const { kernel, ipc, heap, serve, run } = await boot();
-  const names = ["a", "b", "c", "d"];
-  const [mortal] = await Promise.all(names.map(serve));
-  const running = Promise.all(names.map(() => run(names, 1000, 10)));
-  // A quarter of all calls goes to each.
-  await ipc.entity().call(await ipc.whenNamed("a"), HAS_SERVED, 5000);
-  await kernel.kill(mortal!.pid);
-  await serve("a");
-  for (const { answered, rejected, wrong, strayReplies } of await running) {
-    expect({ all: answered + rejected, wrong, strayReplies }).toEqual({ all: 10_000, wrong: 0, strayReplies: 0 });
-    expect(answered).toBeGreaterThanOrEqual(7500);
-  }
-  const { data: served } = await ipc.entity().call(await ipc.whenNamed("a"), HAS_SERVED, 0);
-  expect(served).toBeGreaterThan(0);
-  for (const { pid } of kernel.processes()) await kernel.kill(pid);
-  expect(heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
+test("a parked thread does nothing else while it waits for messages, but what a handler waits for", async () => {
+  const { ipc, serve } = await boot("parked");
+  await serve("one");
+  const [client, server] = [ipc.entity(), await ipc.whenNamed("one")];
+  const ticks = async (afterMs = 0) => (await client.call(server, TICKS, afterMs)).data as number;
+  const first = await ticks();
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  const idle = (await ticks()) - first;
+  // Ten turns of the event loop a second.
+  expect(idle).toBeGreaterThan(0);
+  expect(idle).toBeLessThan(20);
+  expect((await ticks(500)) - first - idle).toBeGreaterThan(2 * idle);
 });
+
+test.each(DELIVERIES)(
+  "%s: 4 clients call 4 servers, of which one is killed half-way and started again",
+  async (delivery) => {
+    const { kernel, ipc, heap, serve, run } = await boot(delivery);
+    const names = ["a", "b", "c", "d"];
+    const [mortal] = await Promise.all(names.map(serve));
+    const running = Promise.all(names.map(() => run(names, 1000, 10)));
+    // A quarter of all calls goes to each.
+    await ipc.entity().call(await ipc.whenNamed("a"), HAS_SERVED, 5000);
+    await kernel.kill(mortal!.pid);
+    await serve("a");
+    for (const { answered, rejected, wrong, strayReplies } of await running) {
+      expect({ all: answered + rejected, wrong, strayReplies }).toEqual({ all: 10_000, wrong: 0, strayReplies: 0 });
+      expect(answered).toBeGreaterThanOrEqual(7500);
+    }
+    const { data: served } = await ipc.entity().call(await ipc.whenNamed("a"), HAS_SERVED, 0);
+    expect(served).toBeGreaterThan(0);
+    for (const { pid } of kernel.processes()) await kernel.kill(pid);
+    expect(heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
+  },
+);
 
 test("calls to a server that is killed again and again are answered or rejected; none hangs, no memory is lost", async () => {
   const { kernel, heap, serve, run } = await boot();
