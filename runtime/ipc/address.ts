@@ -18,6 +18,8 @@ const LOCAL_SPAN = 2 ** 21;
 export const NUMBERS: number = 2 ** NUMBER_BITS;
 export const LOCAL_MASK: number = LOCAL_SPAN - 1;
 const MAX_TAG = 255;
+/** Of mailboxes; less are statuses. */
+export const FIRST_MAILBOX = 64;
 
 /** @returns what the process itself knows the entity by */
 export function localOf(tag: number, number: number): number {
@@ -37,6 +39,11 @@ export function idOf(mailbox: number, local: number): EntityId {
 export function mailboxOf(id: EntityId): number {
   if (Number.isSafeInteger(id) && id >= LOCAL_SPAN) return Math.floor(id / LOCAL_SPAN);
   throw new VdsoError("ERR_VDSO_BAD_ENTITY", `expected the id of an entity, found ${id}`);
+}
+
+/** Is it an id, of an entity of the process with this mailbox? */
+export function isOf(mailbox: number, id: unknown): id is EntityId {
+  return Number.isSafeInteger(id) && Math.floor((id as number) / LOCAL_SPAN) === mailbox;
 }
 
 export function localIn(id: EntityId): number {

@@ -15,7 +15,7 @@
  * ends, it is answered with an error, where over a MessagePort it would wait for ever.
  */
 import { VdsoError } from "../errors.ts";
-import type { EntityId } from "./address.ts";
+import { type EntityId, isOf, mailboxOf } from "./address.ts";
 import type { Entity } from "./entity.ts";
 import { ignoreGone, isGone } from "./entity.ts";
 import { Fifo } from "./fifo.ts";
@@ -105,7 +105,7 @@ export class IpcPort {
   /** Ports in the message that is being posted. */
   #leaving = NONE;
   readonly #replace = (part: object): Token | undefined => this.#standIn(part);
-  readonly #revive = (token: unknown): IpcPort | MessagePort => this.#open(token as Token);
+  readonly #revive = (token: unknown): IpcPort | MessagePort => this.#open(token);
 
   private constructor(ipc: Ipc) {
     this.#ipc = ipc;
@@ -229,8 +229,11 @@ export class IpcPort {
     this.#emit("close", { data: undefined, ports: NO_PORTS });
   }
 
-  #open([kind, id]: Token): IpcPort | MessagePort {
-    if (kind !== "port") throw new VdsoError("ERR_VDSO_GARBAGE", `expected a stand-in for a port, found ${kind}`);
+  #open(token: unknown): IpcPort | MessagePort {
+    const [kind, id] = Array.isArray(token) ? (token as unknown[]) : [];
+    if (kind !== "port" || this.#peer === undefined || !isOf(mailboxOf(this.#peer), id)) {
+      throw new VdsoError("ERR_VDSO_GARBAGE", "expected a stand-in for a port of the other side, found something else");
+    }
     const known = this.#ports[this.#portIds.indexOf(id)];
     if (known) return known;
     let port: IpcPort | MessagePort = IpcPort.connect(this.#ipc, id);

@@ -10,7 +10,7 @@ import type { VqueueApi } from "../../generated/vqueue/vqueue.js";
 import { VdsoError } from "../errors.ts";
 import { vvarOf } from "../loader/attach.ts";
 import { nowMs } from "../platform/clock.ts";
-import { type EntityId, idOf, localIn, localOf, mailboxOf, NUMBERS, numberIn } from "./address.ts";
+import { type EntityId, FIRST_MAILBOX, idOf, localIn, localOf, mailboxOf, NUMBERS, numberIn } from "./address.ts";
 import { Calls, type Numbered } from "./calls.ts";
 import { type Codec, structured } from "./codec.ts";
 import { Entity, ignoreGone } from "./entity.ts";
@@ -163,7 +163,7 @@ export class Dispatcher implements Pumped, Answering {
     this.#onClosed = onClosed;
     this.#queues = queues;
     this.#inbox = queues.register();
-    if (this.#inbox < 64) {
+    if (this.#inbox < FIRST_MAILBOX) {
       throw new VdsoError(
         "ERR_VDSO_NO_MAILBOX",
         "expected a free mailbox for this process, found all in use (constant ARRAY_LEN of vqueue)",
@@ -595,7 +595,8 @@ export class Dispatcher implements Pumped, Answering {
     while (count < most && (!this.isFull() || this.wire.isUrgentNext()) && this.wire.take()) {
       count++;
       if (!isUrgent(this.wire.kind)) this.#taken++;
-      this.#dispatch();
+      if (this.wire.sender >= FIRST_MAILBOX) this.#dispatch();
+      else this.#refuse();
     }
     if (this.#urged && this.isFull()) this.#endUrged();
     if (this.#partings) {
@@ -632,9 +633,14 @@ export class Dispatcher implements Pumped, Answering {
         this.#partings = true;
         return;
       default:
-        wire.discard();
-        this.#refused++;
+        this.#refuse();
     }
+  }
+
+  /** The frame makes no sense. */
+  #refuse(): void {
+    this.wire.discard();
+    this.#refused++;
   }
 
   #noteUrged({ sender, call }: Wire): void {

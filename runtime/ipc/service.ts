@@ -22,7 +22,7 @@
  * aborts on the other side as well.
  */
 import { VdsoError } from "../errors.ts";
-import { type EntityId, mailboxOf } from "./address.ts";
+import { type EntityId, isOf, mailboxOf } from "./address.ts";
 import type { Entity } from "./entity.ts";
 import { ignoreGone } from "./entity.ts";
 import type { WaitOptions } from "./guard.ts";
@@ -152,11 +152,17 @@ class Endpoint {
   }
 
   decode(message: Message, signal?: () => AbortSignal): unknown {
+    const sender = mailboxOf(message.from);
     return message.decode((part) => {
-      const [kind, owner, id] = part as Token;
+      const [kind, owner, id] = Array.isArray(part) ? (part as unknown[]) : [];
       if (kind === "signal" && signal) return signal();
-      if (kind === "function") return this.#borrow(owner, id);
-      throw new VdsoError("ERR_VDSO_GARBAGE", `expected a stand-in for a function or a signal, found ${kind}`);
+      // Its own, or one of ours that comes back.
+      if (kind === "function" && Number.isSafeInteger(id) && (owner === this.entity.id || isOf(sender, owner)))
+        return this.#borrow(owner, id as number);
+      throw new VdsoError(
+        "ERR_VDSO_GARBAGE",
+        `expected a stand-in for a function or a signal, found ${described(part)} of kind ${described(kind)}`,
+      );
     });
   }
 

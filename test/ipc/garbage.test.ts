@@ -4,10 +4,15 @@ import { expect, test } from "vitest";
 import vqueue from "../../generated/vqueue/vqueue.js";
 import { vvarOf } from "../../runtime/index.ts";
 import { mailboxOf } from "../../runtime/ipc/address.ts";
+import { structured } from "../../runtime/ipc/codec.ts";
+import { type IpcPort, listen, openPort } from "../../runtime/ipc/comlink.ts";
 import { Heap } from "../../runtime/ipc/heap.ts";
 import type { IncomingCall } from "../../runtime/ipc/message.ts";
+import { connect, expose } from "../../runtime/ipc/service.ts";
+import { subscribe, Topic } from "../../runtime/ipc/topic.ts";
+import { collectGarbage } from "../collect-garbage.ts";
 import { expectCode } from "../expect-code.ts";
-import { settle, system } from "./system.ts";
+import { catchReports, settle, system } from "./system.ts";
 
 test("frames of garbage are refused and counted; everything else goes on", async () => {
   const { party, queue, heap } = await system(vqueue);
@@ -53,6 +58,81 @@ test("frames of garbage are refused and counted; everything else goes on", async
   expect(b.ipc.stats().undeliverable).toBeGreaterThan(0);
   expect(a.ipc.stats().strayReplies).toBeGreaterThan(0);
   expect(b.ipc.stats().pendingCalls).toBe(0);
+});
+
+test("services, topics and ports refuse frames and stand-ins of garbage, whoever says to have sent them", async () => {
+  const { party, queue } = await system(vqueue);
+  const [server, client] = [party(), party()];
+  const thrown = catchReports();
+  const service = await expose(server.ipc, "service", { echo: (value: unknown) => value });
+  const remote = await connect<{ echo(value: unknown): unknown }>(client.ipc, "service");
+  const topic = await Topic.create<unknown>(server.ipc, "topic");
+  const values = subscribe<number>(client.ipc, "topic");
+  const ports: IpcPort[] = [];
+  await listen(server.ipc, "ports", (port) => {
+    ports.push(port);
+    port.onmessage = ({ data }) => port.postMessage(data);
+  });
+  const port = await openPort(client.ipc, "ports");
+  const liar = queue.attach({ pid: 500 });
+  const words = new Uint32Array(vvarOf(liar));
+  const bytes = new Uint8Array(vvarOf(liar));
+  const mine = liar.register();
+  const here = mailboxOf(service.id);
+  // The server's end of callbacks, its service, topic and listener, and the port.
+  const targets = [1, 2, 3, 4, 5];
+  const id = fc.oneof(
+    fc.constantFrom(0, 1, service.id, mine * 2 ** 21 + 1, 2 ** 53 - 1, -1, 0.5, Number.NaN),
+    fc.nat(2 ** 21),
+  );
+  const token = fc.oneof(
+    fc.tuple(fc.constantFrom("function", "signal", "port", "other"), id, fc.oneof(id, fc.constant("x"))),
+    fc.constantFrom(null, 5, "text", {}, []),
+  );
+  const value = fc.oneof(
+    id,
+    fc.tuple(fc.constantFrom("echo", "toString", 1), fc.constant([() => 0])),
+    fc.constantFrom(undefined, [], ["echo"], [1, [() => 0]], "text", () => 0, ["dropOldest", 1], ["wait", 0]),
+  );
+  const frame = fc.record({
+    sender: fc.oneof(fc.nat(63), fc.constantFrom(mine, here, 2 ** 32 - 1)),
+    to: fc.constantFrom(...targets),
+    kind: fc.nat(1),
+    type: fc.constantFrom(1, 2, 3, 4, 9),
+    call: fc.nat(5),
+    window: fc.nat(1),
+    value,
+    token,
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(frame, { minLength: 20, maxLength: 60 }), async (frames) => {
+      for (const { sender, to, kind, type, call, window, value, token } of frames) {
+        const encoded = structured.encode(value, () => token);
+        const item = liar.claim(here);
+        if (item < 64 || encoded.length > 64) continue;
+        const flags = kind | (2 << 4) | (window << 7);
+        words.set([sender, (flags << 16) | encoded.length, type, to, call, 1 | (window << 21)], item >>> 2);
+        bytes.set(encoded, item + 24);
+        liar.commit(here, item);
+      }
+      await settle();
+      expect(await remote.echo({ fine: true })).toEqual({ fine: true });
+    }),
+    { numRuns: 200 },
+  );
+  await topic.publish("fine");
+  for await (const published of values) if ((published as unknown) === "fine") break;
+  const answer = new Promise((resolve) => {
+    port.onmessage = ({ data }) => resolve(data);
+  });
+  port.postMessage("fine");
+  expect(await answer).toBe("fine");
+  expect(ports.length).toBeGreaterThan(0);
+  expect(server.ipc.stats().refused).toBeGreaterThan(100);
+  // What was taken for functions of others is forgotten.
+  collectGarbage();
+  await settle();
+  expect(thrown).toEqual([]);
 });
 
 test("garbage over the heap's words and over items that wait, while calls go on: each call is answered or refused by name, and nobody hangs", async () => {
