@@ -45,10 +45,15 @@ export function guard(
   };
 }
 
-/** @throws the signal's reason; VdsoError `ERR_VDSO_ARGUMENT` - a time-out that is none. */
+/** @throws the signal's reason; VdsoError `ERR_VDSO_ARGUMENT` - a signal, or a time-out, that is none. */
 export function checkOptions({ signal, timeoutMs }: WaitOptions): void {
-  signal?.throwIfAborted();
-  if (timeoutMs === undefined || timeoutMs >= 0) return;
+  if (signal !== undefined) {
+    if (!(signal instanceof AbortSignal)) {
+      throw new VdsoError("ERR_VDSO_ARGUMENT", `signal: expected an AbortSignal, found a ${typeof signal}`);
+    }
+    signal.throwIfAborted();
+  }
+  if (timeoutMs === undefined || (typeof timeoutMs === "number" && timeoutMs >= 0)) return;
   throw new VdsoError("ERR_VDSO_ARGUMENT", `timeoutMs: expected a number that is not negative, found ${timeoutMs}`);
 }
 

@@ -35,6 +35,6 @@ export {
 } from "./mailbox.ts";
 export { IncomingCall, Message as IncomingMessage } from "./message.ts";
 export type { Delivery } from "./pump.ts";
-export { connect, expose, type Remote, type Service } from "./service.ts";
+export { connect, expose, type Remote, type Service, withOptions } from "./service.ts";
 export type { ReplyStream, StreamOptions } from "./stream.ts";
 export { type Overflow, publish, type SubscribeOptions, subscribe, Topic } from "./topic.ts";

@@ -16,6 +16,7 @@
  * await files.size("a.txt");
  * for await (const line of files.lines("a.txt")) console.log(line);
  * await files.copy("a", "b", (done) => bar.show(done), AbortSignal.timeout(1000));
+ * await withOptions(files, { timeoutMs: 100 }).size("b.txt");
  * ```
  *
  * Arguments and results are copies. Functions among them stay where they are and are called from there, as long as somebody has them; an `AbortSignal`
@@ -25,7 +26,7 @@ import { VdsoError } from "../errors.ts";
 import { type EntityId, isOf, mailboxOf } from "./address.ts";
 import type { Entity } from "./entity.ts";
 import { ignoreGone } from "./entity.ts";
-import type { WaitOptions } from "./guard.ts";
+import { checkOptions, type WaitOptions } from "./guard.ts";
 import type { Ipc } from "./ipc.ts";
 import { membersOnDemand } from "./members.ts";
 import { IncomingCall, type Message } from "./message.ts";
@@ -34,14 +35,13 @@ import { Substituted } from "./wire.ts";
 
 type AnyFunction = (...args: never[]) => unknown;
 
-type RemoteResult<Result> =
-  Result extends AsyncIterable<infer Item> ? AsyncIterable<Item> & PromiseLike<never> : Promise<Awaited<Result>>;
+type RemoteResult<Result> = Result extends AsyncIterable<infer Item> ? AsyncIterable<Item> : Promise<Awaited<Result>>;
 
 /** What a client sees of a service. Functions inside arguments and results have the types that the service gives them: let them return promises there. */
 export type Remote<Api> = {
-  readonly [Key in keyof Api as Api[Key] extends AnyFunction ? Key : never]: Api[Key] extends (
-    ...args: infer Args
-  ) => infer Result
+  readonly [Key in keyof Api as NonNullable<Api[Key]> extends AnyFunction ? Key : never]-?: NonNullable<
+    Api[Key]
+  > extends (...args: infer Args) => infer Result
     ? (...args: Args) => RemoteResult<Result>
     : never;
 };
@@ -53,6 +53,8 @@ export interface Service extends Disposable {
 
 const Type = { Call: 1, Invoke: 2, Release: 3 } as const;
 const WINDOW = 16;
+/** Results that nobody begins to read so long are given up. */
+const UNREAD_MS = 30_000;
 
 type Token = readonly ["function", owner: EntityId, id: number] | readonly ["signal"];
 
@@ -201,7 +203,14 @@ class Endpoint {
     };
   }
 
-  call(to: EntityId, type: number, subject: unknown, args: readonly unknown[]): Result {
+  call(
+    to: EntityId,
+    type: number,
+    subject: unknown,
+    args: readonly unknown[],
+    options: WaitOptions = {},
+    onFail: (error: unknown) => void = nothing,
+  ): Result {
     const signals: AbortSignal[] = [];
     const lent: number[] = [];
     const onSignal = (signal: AbortSignal): void => {
@@ -209,35 +218,47 @@ class Endpoint {
       signals.push(signal);
     };
     const data = this.encode([subject, args], to, onSignal, lent);
-    const call = new RemoteCall(this, () => data.undo());
+    const call = new RemoteCall(this, (error, isLost) => {
+      if (isLost) data.undo();
+      onFail(error);
+    });
     try {
-      call.connect(this.entity.converse(to, type, data, {}, call), signals);
+      checkOptions(options);
+      call.connect(this.entity.converse(to, type, data, options, call), signals);
     } catch (error) {
-      call.fail(error, true);
+      call.fail(ofArguments(error), true);
     }
     return call.result;
   }
 }
 
 /** A promise that can be iterated over instead. */
-type Result = Promise<unknown> & { [Symbol.asyncIterator](): AsyncGenerator<unknown> };
+type Result = Promise<unknown> & { [Symbol.asyncIterator](): AsyncIterableIterator<unknown> };
+
+type Ended = { readonly value: unknown } | { readonly error: unknown };
+
+const nothing = (): void => undefined;
 
 /** One call: a promise for its result, or the results one after the other. */
 class RemoteCall implements Receiver {
   readonly window = WINDOW;
   readonly #endpoint: Endpoint;
-  readonly #onLost: () => void;
+  readonly #onFail: (error: unknown, isLost: boolean) => void;
   readonly #result = Promise.withResolvers<unknown>();
   readonly result: Result;
   #line: Line | undefined;
+  /** Of several results, and of those that are read as such. */
   #stream: ReplyStream | undefined;
+  /** How it ended before anybody read it so. */
+  #end: Ended | undefined;
   #unsignal: (() => void) | undefined;
+  #unread: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(endpoint: Endpoint, onLost: () => void = () => undefined) {
+  constructor(endpoint: Endpoint, onFail: (error: unknown, isLost: boolean) => void) {
     this.#endpoint = endpoint;
-    this.#onLost = onLost;
+    this.#onFail = onFail;
     this.result = this.#result.promise as Result;
-    this.result[Symbol.asyncIterator] = () => this.#items();
+    this.result[Symbol.asyncIterator] = () => this.#read();
   }
 
   connect(line: Line, signals: readonly AbortSignal[]): void {
@@ -250,36 +271,37 @@ class RemoteCall implements Receiver {
   }
 
   push(answer: Message): boolean {
-    return this.#streamed().push(answer);
+    if (!this.#stream) {
+      this.#several();
+      this.#unread = setTimeout(() => this.#line?.cancel(severalResults()), UNREAD_MS);
+      (this.#unread as { unref?(): void }).unref?.();
+    }
+    return this.#stream!.push(answer);
   }
 
-  #streamed(): ReplyStream {
-    if (this.#stream) return this.#stream;
+  #several(): ReplyStream {
     this.#stream = new ReplyStream(this.window);
     this.#stream.connect({
       credit: (count) => this.#line?.credit(count),
       cancel: (reason) => this.#line?.cancel(reason),
     });
-    // Whoever reads the answers gets the errors, too.
-    this.#result.promise.catch(() => undefined);
-    this.#result.reject(
-      new VdsoError(
-        "ERR_VDSO_STREAM",
-        "expected one result, found several: read them with `for await` instead of `await`",
-      ),
-    );
+    // May be read later; then the errors are, too.
+    this.result.catch(nothing);
+    this.#result.reject(severalResults());
     return this.#stream;
   }
 
   done(answer: Message): void {
-    this.#unsignal?.();
+    this.#over();
     if (this.#stream) {
       this.#stream.done(answer);
       return;
     }
     try {
-      this.#result.resolve(this.#endpoint.decode(answer));
+      this.#end = { value: this.#endpoint.decode(answer) };
+      this.#result.resolve(this.#end.value);
     } catch (error) {
+      this.#end = { error };
       this.#result.reject(error);
     } finally {
       answer[Symbol.dispose]();
@@ -287,17 +309,79 @@ class RemoteCall implements Receiver {
   }
 
   fail(error: unknown, isLost: boolean): void {
-    this.#unsignal?.();
-    if (isLost) this.#onLost();
+    this.#over();
+    this.#onFail(error, isLost);
     if (this.#stream) this.#stream.fail(error);
+    else this.#end = { error };
     this.#result.reject(error);
   }
 
-  async *#items(): AsyncGenerator<unknown> {
-    for await (const answer of this.#streamed()) yield this.#endpoint.decode(answer);
+  #over(): void {
+    this.#unsignal?.();
+    clearTimeout(this.#unread);
+  }
+
+  /** The results one by one. Not a generator: one that has not begun cannot be left. */
+  #read(): AsyncIterableIterator<unknown> {
+    clearTimeout(this.#unread);
+    if (this.#end) {
+      // Whoever reads the results gets the errors, too.
+      this.result.catch(nothing);
+      return listOf(this.#end);
+    }
+    const stream = this.#stream ?? this.#several();
+    return {
+      next: async () => {
+        const { done, value: answer } = await stream.next();
+        if (done) return { done, value: undefined };
+        try {
+          return { done: false, value: this.#endpoint.decode(answer) };
+        } catch (error) {
+          await stream.return();
+          throw error;
+        } finally {
+          answer[Symbol.dispose]();
+        }
+      },
+      return: async () => {
+        await stream.return();
+        return { done: true, value: undefined };
+      },
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
   }
 }
 
+async function* listOf(end: Ended): AsyncGenerator<unknown> {
+  if ("error" in end) throw end.error;
+  // As many as functions return that return nothing.
+  if (end.value !== undefined) yield end.value;
+}
+
+/** A call that was not made. */
+function failed(error: unknown): Result {
+  const result = Promise.reject(error) as Result;
+  result[Symbol.asyncIterator] = () => {
+    result.catch(nothing);
+    return listOf({ error });
+  };
+  return result;
+}
+
+function severalResults(): VdsoError {
+  return new VdsoError(
+    "ERR_VDSO_STREAM",
+    "expected one result, found several: read them with `for await` instead of `await`",
+  );
+}
+
+/** Where something lies in the arguments, not in what is sent. */
+function ofArguments(error: unknown): unknown {
+  if (!(error instanceof VdsoError) || error.code !== "ERR_VDSO_NOT_CLONABLE") return error;
+  return new VdsoError(error.code, error.message.replace(/^value\[1\]\[/, "arguments["), { cause: error.cause });
+}
 const endpoints = new WeakMap<Ipc, Endpoint>();
 
 function endpointOf(ipc: Ipc): Endpoint {
@@ -311,9 +395,15 @@ function endpointOf(ipc: Ipc): Endpoint {
 /**
  * Offers the functions of an object to all processes. Keeps this one alive until the service is disposed of.
  *
- * @throws VdsoError `ERR_VDSO_NAME_TAKEN`, `ERR_VDSO_NO_ROOM` - the name cannot be had.
+ * @throws VdsoError `ERR_VDSO_ARGUMENT` - not an object. `ERR_VDSO_NAME_TAKEN`, `ERR_VDSO_NO_ROOM` - the name cannot be had.
  */
 export async function expose(ipc: Ipc, name: string, api: object): Promise<Service> {
+  if (Object(api) !== api) {
+    throw new VdsoError(
+      "ERR_VDSO_ARGUMENT",
+      `service "${name}": expected an object with functions, found ${String(api)}`,
+    );
+  }
   const endpoint = endpointOf(ipc);
   const entity = ipc.entity();
   entity.serve((message) => {
@@ -344,27 +434,46 @@ export async function expose(ipc: Ipc, name: string, api: object): Promise<Servi
  */
 export async function connect<Api>(ipc: Ipc, name: string, options: WaitOptions = {}): Promise<Remote<Api>> {
   let id: EntityId | undefined = await ipc.whenNamed(name, options);
-  const method =
-    (key: string) =>
-    (...args: unknown[]): Result => {
+  const forget = (error: unknown): void => {
+    const { code } = Object(error) as { code?: unknown };
+    if (code === "ERR_VDSO_PEER_GONE" || code === "ERR_VDSO_NO_ENTITY") id = undefined;
+  };
+  const call = (method: string, args: unknown[], waits: WaitOptions): Result => {
+    try {
       const endpoint = endpointOf(ipc);
       id ??= ipc.lookup(name);
-      if (id === undefined) {
-        const call = new RemoteCall(endpoint);
-        call.fail(
-          new VdsoError("ERR_VDSO_PEER_GONE", `service "${name}": expected a process that offers it, found none`),
-          true,
-        );
-        return call.result;
-      }
-      const call = endpoint.call(id, Type.Call, key, args);
-      call.catch((error: unknown) => {
-        const { code } = Object(error) as { code?: unknown };
-        if (code === "ERR_VDSO_PEER_GONE" || code === "ERR_VDSO_NO_ENTITY") id = undefined;
-      });
-      return call;
-    };
-  return membersOnDemand(method) as Remote<Api>;
+      if (id !== undefined) return endpoint.call(id, Type.Call, method, args, waits, forget);
+    } catch (error) {
+      return failed(error);
+    }
+    return failed(
+      new VdsoError("ERR_VDSO_PEER_GONE", `service "${name}": expected a process that offers it, found none`),
+    );
+  };
+  const remoteWith = (waits: WaitOptions): object => {
+    const remote = membersOnDemand(
+      (method) =>
+        (...args: unknown[]) =>
+          call(method, args, waits),
+    );
+    variants.set(remote, (more) => remoteWith({ ...waits, ...more }));
+    return remote;
+  };
+  return remoteWith({}) as Remote<Api>;
+}
+
+const variants = new WeakMap<object, (waits: WaitOptions) => object>();
+
+/**
+ * The same functions, whose calls are given up by a signal or after a time: until the last result, where there are several.
+ *
+ * @param remote - what {@link connect} returned
+ * @throws VdsoError `ERR_VDSO_ARGUMENT` - it is something else.
+ */
+export function withOptions<R extends object>(remote: R, options: WaitOptions): R {
+  const variant = variants.get(remote);
+  if (variant) return variant(options) as R;
+  throw new VdsoError("ERR_VDSO_ARGUMENT", "remote: expected what `connect` returned, found something else");
 }
 
 function isIterable(value: unknown): value is AsyncIterable<unknown> {

@@ -59,16 +59,24 @@ export class ReplyStream implements AsyncIterableIterator<Message>, Receiver {
       message[Symbol.dispose]();
       return this.#over;
     }
+    this.#give(message);
+    return true;
+  }
+
+  #give(message: Message): void {
     const reader = this.#readers.shift();
     if (reader) {
       this.#consumed();
       reader.resolve({ done: false, value: message });
     } else this.#answers.push(message);
-    return true;
   }
 
-  done(answer: Message): void {
-    answer[Symbol.dispose]();
+  done(last: Message): void {
+    const wasOver = this.#over;
+    this.#over = true;
+    // Most often it says nothing.
+    if (wasOver || last.bytes === undefined) last[Symbol.dispose]();
+    else this.#give(last);
     this.#end();
   }
 

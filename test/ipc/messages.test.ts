@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { NAMES } from "../../generated/vnames/vnames.js";
 import { tagOf } from "../../runtime/ipc/address.ts";
+import type { EntityId } from "../../runtime/ipc/index.ts";
 import type { IncomingCall, Message } from "../../runtime/ipc/message.ts";
 import { expectCode } from "../expect-code.ts";
 import { buildQueues, catchReports, type QueueLibrary, settle, system, takeAll } from "./system.ts";
@@ -361,6 +362,34 @@ describe("calls", () => {
 });
 
 describe("streams", () => {
+  test("end with what their last answer says, if it says something", async () => {
+    const { a, from, to } = await pair();
+    to.serve(async (message) => {
+      const call = message as IncomingCall;
+      for (let n = 0; n < 3; n++) await call.answer(n);
+      if (call.type !== 1) await call.reply(call.type === 2 ? "the last" : new Uint8Array(1000));
+    });
+    const single = a.ipc.entity().serve(() => "the only one");
+    const read = async (id: EntityId, type: number): Promise<unknown[]> => {
+      const all: unknown[] = [];
+      for await (using message of from.stream(id, type, 0, { window: 2 })) {
+        const { data } = message;
+        all.push(data instanceof Uint8Array ? data.length : data);
+      }
+      return all;
+    };
+    expect(await read(to.id, 1)).toEqual([0, 1, 2]);
+    expect(await read(to.id, 2)).toEqual([0, 1, 2, "the last"]);
+    expect(await read(to.id, 3)).toEqual([0, 1, 2, 1000]);
+    expect(await read(single.id, 1)).toEqual(["the only one"]);
+    // One that is not read any more.
+    const left = from.stream(to.id, 3);
+    await left.next();
+    await left.return();
+    await settle();
+    expect(a.heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
+  });
+
   test("bring many answers to one call, no more at once than there is room for", async () => {
     const { from, to } = await pair();
     let made = 0;

@@ -1,6 +1,6 @@
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import type { EntityId } from "../../runtime/ipc/index.ts";
-import { connect, expose } from "../../runtime/ipc/service.ts";
+import { connect, expose, withOptions } from "../../runtime/ipc/service.ts";
 import { expectCode } from "../expect-code.ts";
 import { settle, system } from "./system.ts";
 
@@ -54,6 +54,8 @@ class Calculator {
     return { next: () => ++n, sum: async (from) => n + (await from()) };
   }
 
+  perhaps? = () => "here";
+
   private = "not a function";
 }
 
@@ -97,6 +99,92 @@ test("results come one by one, and stop when the reader leaves", async () => {
   await settle();
   expect(api.log).toEqual(["count ended", "count ended"]);
   await expectCode("ERR_VDSO_STREAM", () => remote.count(2));
+});
+
+test("results that are read late, or of calls that fail at once, are there all the same", async () => {
+  const { server, client, remote, service } = await connected();
+  const read = async (results: AsyncIterable<unknown>): Promise<unknown[]> => {
+    const all: unknown[] = [];
+    for await (const result of results) all.push(result);
+    return all;
+  };
+  const late = [remote.count(0), remote.count(2), remote.add(5) as unknown as AsyncIterable<unknown>];
+  await settle();
+  expect(await Promise.all(late.map(read))).toEqual([[], [{ n: 1 }, { n: 2 }], [5]]);
+  const large = "x".repeat(2 ** 26) as unknown as number;
+  await expectCode("ERR_VDSO_HEAP_SIZE", () => read(remote.count(large)));
+  await expectCode("ERR_VDSO_NOT_CLONABLE", () => read(remote.count(Symbol("x") as unknown as number)));
+  const { missing } = remote as unknown as { missing: typeof remote.count };
+  await expectCode("ERR_VDSO_NO_METHOD", () => read(missing(1)));
+  const aborted = withOptions(remote, { signal: AbortSignal.abort(new RangeError("before")) });
+  await expect(read(aborted.count(1))).rejects.toThrow("before");
+  service[Symbol.dispose]();
+  await expectCode("ERR_VDSO_NO_ENTITY", () => read(remote.count(1)));
+  server.die();
+  await expectCode("ERR_VDSO_PEER_GONE", () => read(remote.count(1)));
+  await expectCode("ERR_VDSO_PEER_GONE", () => read(remote.count(1)));
+  client.ipc.close();
+  await expectCode("ERR_VDSO_CLOSED", () => read(remote.count(1)));
+  await expectCode("ERR_VDSO_CLOSED", () => remote.add(1));
+});
+
+test("results that nobody begins to read end the call, at once when they are left, otherwise after a while", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { server, client, remote, api } = await connected();
+  await remote.count(1000)[Symbol.asyncIterator]().return?.();
+  await settle();
+  expect(client.ipc.stats().pendingCalls).toBe(0);
+  await expectCode("ERR_VDSO_STREAM", () => remote.count(1000) as unknown as Promise<unknown>);
+  const read = remote.count(20);
+  await settle();
+  const reading = read[Symbol.asyncIterator]();
+  expect(client.ipc.stats().pendingCalls).toBe(2);
+  vi.advanceTimersByTime(30_000);
+  await settle();
+  expect([client, server].map(({ ipc }) => [ipc.stats().pendingCalls, ipc.stats().kept])).toEqual([
+    [1, 0],
+    [0, 1],
+  ]);
+  for (let n = 1; n <= 20; n++) expect((await reading.next()).value).toEqual({ n });
+  expect((await reading.next()).done).toBe(true);
+  expect(api.log).toEqual(["count ended", "count ended", "count ended"]);
+});
+
+test("an error that nobody awaits is nobody's", async () => {
+  const { remote } = await connected();
+  const unhandled: unknown[] = [];
+  const listeners = process.listeners("unhandledRejection");
+  process.removeAllListeners("unhandledRejection");
+  process.on("unhandledRejection", (error) => unhandled.push(error));
+  onTestFinished(() => {
+    process.removeAllListeners("unhandledRejection");
+    for (const listener of listeners) process.on("unhandledRejection", listener);
+  });
+  void remote.fail();
+  await settle();
+  expect(unhandled).toMatchObject([{ code: "E_PURPOSE" }]);
+});
+
+test("calls are given up by options as well, of one or of several results", async () => {
+  const { client, remote, api } = await connected();
+  const never = new AbortController().signal;
+  await expectCode("ERR_VDSO_TIMEOUT", () => withOptions(remote, { timeoutMs: 5 }).forever(never));
+  await expect.poll(() => api.reason).toMatchObject({ cause: { code: "ERR_VDSO_TIMEOUT" } });
+  const abort = new AbortController();
+  const patient = withOptions(withOptions(remote, { timeoutMs: 60_000 }), { signal: abort.signal });
+  const call = patient.forever(never);
+  const reading = (async () => {
+    for await (const { n } of patient.count(1e9)) if (n === 100) abort.abort(new RangeError("enough"));
+  })();
+  await expect(call).rejects.toThrow("enough");
+  await expect(reading).rejects.toThrow("enough");
+  expect(await remote.add(1)).toBe(1);
+  expect(client.ipc.stats().pendingCalls).toBe(0);
+  await expectCode("ERR_VDSO_ARGUMENT", () => withOptions(remote, { timeoutMs: "5" as unknown as number }).add(1));
+  await expectCode("ERR_VDSO_ARGUMENT", () => withOptions(remote, { signal: {} as AbortSignal }).add(1));
+  await expectCode("ERR_VDSO_ARGUMENT", () => withOptions({}, {}));
+  await expectCode("ERR_VDSO_ARGUMENT", () => expose(client.ipc, "none", null as unknown as object));
 });
 
 test("callbacks run where they were made, and their results and errors come back", async () => {
@@ -185,7 +273,7 @@ test("an argument that cannot be sent rejects with its path, and nothing is call
   const { message } = await expectCode("ERR_VDSO_NOT_CLONABLE", () =>
     remote.add(1, { deep: [Symbol("x")] } as unknown as number),
   );
-  expect(message).toContain("value[1][1].deep[0]");
+  expect(message).toContain("arguments[1].deep[0]: expected something that can be sent");
   expect(await remote.add()).toBe(0);
 });
 
@@ -194,6 +282,10 @@ test("types are inferred from the service's", async () => {
   const sum: Promise<number> = remote.add(1);
   // @ts-expect-error: a number is wanted.
   const wrong = remote.add("1");
+  // @ts-expect-error: several results are no promise.
+  const numbers: { n: number }[] = await remote.count(0);
+  expect(numbers).toBeUndefined();
+  expect(await remote.perhaps()).toBe("here");
   // @ts-expect-error: no function.
   const missing: unknown = remote.private;
   await Promise.all([sum, wrong]);
