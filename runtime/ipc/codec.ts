@@ -11,6 +11,7 @@
  * hold, decoding ends with a value or a VdsoError.
  */
 import { VdsoError } from "../errors.ts";
+import { Loan } from "./heap.ts";
 
 /** What stands in for a function, or an object of some class; undefined: nothing does. */
 export type Replace = (value: object) => unknown;
@@ -69,6 +70,8 @@ const FEW = 12;
 const MOST_KEPT = 1024;
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 
+/** Characters of a path in an error. */
+const LONGEST_PATH = 200;
 const LONGEST_KEY = 32;
 /** A power of two. */
 const KNOWN_KEYS = 1024;
@@ -101,27 +104,53 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** A part that cannot be sent. Whatever it is in adds where on the way out. */
 class Refusal {
   readonly #what: string;
+  readonly #cause: unknown;
   #path = "";
 
-  constructor(what: string) {
+  constructor(what: string, cause?: unknown) {
     this.#what = what;
+    this.#cause = cause;
   }
 
   within(key: string | number): this {
-    this.#path = (typeof key === "number" ? `[${key}]` : `.${key}`) + this.#path;
+    this.#path = step(key) + this.#path;
     return this;
   }
 
   asError(): VdsoError {
+    const path = this.#path;
+    const shown =
+      path.length > LONGEST_PATH ? `${path.slice(0, LONGEST_PATH / 2)}...${path.slice(-LONGEST_PATH / 2)}` : path;
     return new VdsoError(
       "ERR_VDSO_NOT_CLONABLE",
-      `value${this.#path}: expected something that can be sent, found ${this.#what}`,
+      `value${shown}: expected something that can be sent, found ${this.#what}`,
+      this.#cause === undefined ? undefined : { cause: this.#cause },
     );
   }
 }
 
+/** What replaces parts of a value has thrown: that is its caller's affair. */
+class Replacing {
+  readonly error: unknown;
+
+  constructor(error: unknown) {
+    this.error = error;
+  }
+}
+
+function step(key: string | number): string {
+  if (typeof key === "number") return `[${key}]`;
+  return /^[\w$(][\w$)]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
+}
+
 function within(error: unknown, key: string | number): unknown {
-  return error instanceof Refusal ? error.within(key) : error;
+  if (error instanceof Refusal) return error.within(key);
+  return error instanceof Replacing ? error : unreadable(error).within(key);
+}
+
+/** A getter, or the trap of a proxy, has thrown. */
+function unreadable(error: unknown): Refusal {
+  return new Refusal("what throws when it is read", error);
 }
 
 /** Objects in the order in which they were met. Its memory stays for the next time, what was in it does not. */
@@ -171,7 +200,7 @@ class Writer {
     try {
       this.#value(value);
     } catch (error) {
-      throw error instanceof Refusal ? error.asError() : error;
+      throw error instanceof Replacing ? error.error : (error instanceof Refusal ? error : unreadable(error)).asError();
     } finally {
       this.#seen.clear();
       this.#index = undefined;
@@ -286,11 +315,19 @@ class Writer {
   }
 
   #token(value: object): boolean {
-    const token = this.#replace?.(value);
+    const token = this.#standIn(value);
     if (token === undefined) return false;
     this.#byte(Tag.Token);
     this.#value(token);
     return true;
+  }
+
+  #standIn(value: object): unknown {
+    try {
+      return this.#replace?.(value);
+    } catch (error) {
+      throw new Replacing(error);
+    }
   }
 
   #wasSeen(value: object): boolean {
@@ -383,6 +420,7 @@ class Writer {
       this.#byte(type);
       this.#raw(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
     } else if (value instanceof Error) this.#error(value);
+    else if (value instanceof Loan) throw new Refusal("a loan: send it by itself, or its bytes");
     else if (value instanceof RegExp) {
       this.#byte(Tag.RegExp);
       this.#text(value.source);

@@ -566,8 +566,8 @@ function idOf(message: unknown): unknown {
 }
 
 /** An answer that is an error, in Comlink's words. */
-function thrown(id: unknown, { message, name, stack }: Error): unknown {
-  return { id, type: "HANDLER", name: "throw", value: { isError: true, value: { message, name, stack } } };
+function thrown(id: unknown, { message, name, stack, code }: Error & { code?: unknown }): unknown {
+  return { id, type: "HANDLER", name: "throw", value: { isError: true, value: { message, name, stack, code } } };
 }
 
 /**

@@ -124,6 +124,7 @@ export class Dispatcher implements Pumped, Answering {
   readonly #inbox: number;
   readonly #limit: number;
   readonly #onClosed: (entity: Entity) => void;
+  readonly #onEnd: () => void;
   readonly #pump: Pump;
   readonly #entities: (Entity | undefined)[] = [];
   readonly #peers = new Map<number, Peer>();
@@ -151,7 +152,10 @@ export class Dispatcher implements Pumped, Answering {
   #undeliverable = 0;
   #refused = 0;
 
-  /** @param onClosed - Called with each entity that has closed. */
+  /**
+   * @param onClosed - Called with each entity that has closed.
+   * @param onEnd - Called once all have.
+   */
   constructor(
     queues: VqueueApi,
     heap: Heap,
@@ -159,8 +163,10 @@ export class Dispatcher implements Pumped, Answering {
     delivery: Delivery,
     limit: number,
     onClosed: (entity: Entity) => void,
+    onEnd: () => void,
   ) {
     this.#onClosed = onClosed;
+    this.#onEnd = onEnd;
     this.#queues = queues;
     this.#inbox = queues.register();
     if (this.#inbox < FIRST_MAILBOX) {
@@ -891,6 +897,7 @@ export class Dispatcher implements Pumped, Answering {
         );
       }
     }
+    this.#onEnd();
     this.#queues.close(this.#inbox);
     // Mailboxes of others may be anything but those of an Ipc.
     for (const { mailbox, listeners } of this.#peers.values()) {

@@ -86,7 +86,8 @@ export class Ipc implements Disposable {
     }
     this.heap = heap;
     this.codec = codec;
-    this.#dispatcher = new Dispatcher(queues, heap, codec, delivery, limit, (entity) => this.#forget(entity));
+    const onClosed = (entity: Entity): void => this.#forget(entity);
+    this.#dispatcher = new Dispatcher(queues, heap, codec, delivery, limit, onClosed, () => this.#names.close());
     this.#names = new Names(names, this.#dispatcher);
   }
 

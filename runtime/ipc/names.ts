@@ -32,6 +32,8 @@ export class Names {
   readonly #holding: Holding;
   readonly #words: Int32Array<SharedArrayBuffer>;
   readonly #changes: number;
+  readonly #waits = new Set<(reason: unknown) => void>();
+  #closed: VdsoError | undefined;
 
   constructor(api: VnamesApi, holding: Holding) {
     this.#api = api;
@@ -63,15 +65,17 @@ export class Names {
   /** Waits until a name stands for something. */
   async wait(name: string, options: WaitOptions): Promise<EntityId> {
     checkOptions(options);
-    this.#checkLength(name);
+    this.#checkWait(name);
     const gaveUp = Promise.withResolvers<never>();
     // The race may be over when it is given up.
     gaveUp.promise.catch(() => undefined);
     let over = false;
-    const unguard = guard(`wait for the name "${name}"`, options, (reason) => {
+    const giveUp = (reason: unknown): void => {
       over = true;
       gaveUp.reject(reason);
-    });
+    };
+    const unguard = guard(`wait for the name "${name}"`, options, giveUp);
+    this.#waits.add(giveUp);
     this.#holding.hold();
     try {
       while (!over) {
@@ -84,6 +88,7 @@ export class Names {
       return await gaveUp.promise;
     } finally {
       this.#holding.release();
+      this.#waits.delete(giveUp);
       unguard?.();
     }
   }
@@ -91,7 +96,7 @@ export class Names {
   /** As {@link wait}, blocks the thread. */
   waitSync(name: string, options: WaitOptions): EntityId {
     checkOptions(options);
-    this.#checkLength(name);
+    this.#checkWait(name);
     const { timeoutMs = Number.POSITIVE_INFINITY } = options;
     const ends = nowMs() + timeoutMs;
     for (;;) {
@@ -104,8 +109,15 @@ export class Names {
     }
   }
 
-  /** No such name would ever come. */
-  #checkLength(name: string): void {
+  /** Ends all waits. */
+  close(): void {
+    this.#closed = new VdsoError("ERR_VDSO_CLOSED", "expected an open Ipc, found one that was closed");
+    for (const giveUp of this.#waits) giveUp(this.#closed);
+  }
+
+  #checkWait(name: string): void {
+    if (this.#closed) throw this.#closed;
+    // No such name would ever come.
     if (name.length === 0 || name.length > LONGEST) this.#check(name, 6);
   }
 

@@ -154,9 +154,13 @@ export class Topic<T> implements Disposable {
    * all the same.
    *
    * @throws VdsoError `ERR_VDSO_NOT_CLONABLE` - names the path to what cannot be sent; nobody gets anything.
+   * @throws VdsoError `ERR_VDSO_CLOSED` - the topic was disposed of, or its Ipc closed.
    */
   async publish(value: T, options: WaitOptions = {}): Promise<void> {
     checkOptions(options);
+    if (this.#entity.closed) {
+      throw new VdsoError("ERR_VDSO_CLOSED", "expected an open topic, found one that was disposed of");
+    }
     const waits = this.#publish(value);
     if (waits) await within("publish", waits, options);
   }

@@ -1,7 +1,10 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import vheap from "../../generated/vheap/vheap.js";
 import { VdsoError } from "../../runtime/errors.ts";
+import { map } from "../../runtime/index.ts";
 import { structured } from "../../runtime/ipc/codec.ts";
+import { Heap } from "../../runtime/ipc/heap.ts";
 import { expectCode } from "../expect-code.ts";
 
 const copy = (value: unknown): unknown => structured.decode(Uint8Array.from(structured.encode(value)));
@@ -63,6 +66,8 @@ test("what cannot be sent is named by its path", async () => {
   const view = new Uint8Array(detached);
   detached.transfer();
   const endless: unknown[] = [];
+  const revoked = Proxy.revocable({}, {});
+  revoked.revoke();
   let deep: unknown = endless;
   for (let i = 0; i < 3000; i++) deep = [deep];
   const cases: readonly [unknown, string][] = [
@@ -84,11 +89,33 @@ test("what cannot be sent is named by its path", async () => {
     [new (class extends URL {})("data:,"), "found a URL"],
     [{ b: detached }, "value.b: expected something that can be sent, found a buffer that was transferred"],
     [[view], "value[0]: expected something that can be sent, found a buffer that was transferred"],
+    [{ "a b": [{ 'quo"ted': () => 1 }] }, 'value["a b"][0]["quo\\"ted"]: '],
+    [
+      [
+        {
+          get x() {
+            throw new RangeError("on purpose");
+          },
+        },
+      ],
+      "value[0].x: expected something that can be sent, found what throws",
+    ],
+    [{ proxy: revoked.proxy }, "value.proxy: expected something that can be sent, found what throws when it is read"],
+    [
+      { loan: new Heap((await map(vheap)).attach()).loan(64) },
+      "value.loan: expected something that can be sent, found a loan",
+    ],
   ];
   for (const [value, text] of cases) {
     const { message } = await expectCode("ERR_VDSO_NOT_CLONABLE", () => structured.encode(value));
     expect(message).toContain(text);
+    expect(message.length).toBeLessThan(300);
   }
+  const reason = new RangeError("of who replaces");
+  const replace = (): never => {
+    throw reason;
+  };
+  expect(() => structured.encode([{ a: () => 1 }], replace)).toThrow(reason);
   expect(copy("still works")).toBe("still works");
 });
 

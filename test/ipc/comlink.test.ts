@@ -195,7 +195,10 @@ test("calls are answered with an error when the other side dies", async () => {
   const call = remote.never();
   await settle();
   server.die();
-  await expect(call).rejects.toThrow("closed or ended");
+  await expect(call).rejects.toMatchObject({
+    code: "ERR_VDSO_PEER_GONE",
+    message: expect.stringContaining("closed or ended"),
+  });
 });
 
 test("requests and answers arrive as they were posted; when the other side dies, those without an answer get an error", async () => {

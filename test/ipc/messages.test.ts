@@ -1,8 +1,11 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { NAMES } from "../../generated/vnames/vnames.js";
 import { tagOf } from "../../runtime/ipc/address.ts";
+import { openPort } from "../../runtime/ipc/comlink.ts";
 import type { EntityId } from "../../runtime/ipc/index.ts";
 import type { IncomingCall, Message } from "../../runtime/ipc/message.ts";
+import { connect } from "../../runtime/ipc/service.ts";
+import { publish, subscribe } from "../../runtime/ipc/topic.ts";
 import { expectCode } from "../expect-code.ts";
 import { buildQueues, catchReports, type QueueLibrary, settle, system, takeAll } from "./system.ts";
 
@@ -506,6 +509,23 @@ describe("names", () => {
     await a.ipc.register(long, from);
     expect(a.ipc.lookup(long)).toBe(from.id);
   });
+});
+
+test("whoever waits for a name is told when its own Ipc closes", async () => {
+  const { a, from } = await pair();
+  const waits = [
+    a.ipc.whenNamed("nobody"),
+    connect(a.ipc, "nobody"),
+    openPort(a.ipc, "nobody"),
+    publish(a.ipc, "nobody", 1),
+    subscribe(a.ipc, "nobody").next(),
+  ];
+  await settle();
+  from.serve(() => a.ipc.close());
+  await from.send(from.id, 1);
+  for (const wait of waits) await expectCode("ERR_VDSO_CLOSED", () => wait);
+  await expectCode("ERR_VDSO_CLOSED", () => a.ipc.whenNamed("nobody"));
+  await expectCode("ERR_VDSO_CLOSED", () => a.ipc.whenNamedSync("nobody"));
 });
 
 test("there is no more room for names than the table has, and for entities than there are numbers", async () => {

@@ -82,6 +82,9 @@ test("subscriptions end with their owner, and dead subscribers are forgotten", a
   await settle();
   await numbers.publish(1);
   expect((await mine).value).toBe(1);
+  const closed = await Topic.create<number>(client.ipc, "closed");
+  closed[Symbol.dispose]();
+  await expectCode("ERR_VDSO_CLOSED", () => closed.publish(1));
   const reader = read();
   await reader.next();
   const next = reader.next();
