@@ -44,7 +44,7 @@ interface Listening {
   readonly once: boolean;
 }
 
-const Type = { Open: 1, Ready: 2, Data: 3, Connect: 4 } as const;
+const Type = { Open: 1, Ready: 2, Data: 3, Connect: 4, Read: 5 } as const;
 
 /** Stands in for a port: the entity to open. */
 type Token = readonly ["port", EntityId];
@@ -271,9 +271,10 @@ export class IpcPort {
       if (part === undefined || this.#closed) {
         if (id !== undefined) queueMicrotask(() => this.#refuse(id));
         // They went where nobody is.
-        for (const item of list) if (isPort(item)) item.close();
+        for (const item of list) if (isPort(item) && !sent.has(item)) item.close();
         return;
       }
+      for (const { port } of this.#leaving) checkUnsent(port);
       this.#post(part);
       if (id !== undefined) {
         this.#asked.add(id);
@@ -365,9 +366,7 @@ export class IpcPort {
   }
 
   #leave(port: IpcPort | MessagePort): IpcPort {
-    if (sent.has(port)) {
-      throw new VdsoError("ERR_VDSO_NOT_CLONABLE", "expected a port that was not sent yet, found one that was");
-    }
+    checkUnsent(port);
     const through = this.#through();
     this.#leaving = [...this.#leaving, { port, through }];
     return through;
@@ -377,9 +376,11 @@ export class IpcPort {
   #through(): IpcPort {
     const through = IpcPort.accept(this.#ipc);
     const leave = (): void => {
-      if (this.#mayArrive && this.#peer !== undefined && !through.#entity.closed)
-        giveUpUnopened(this.#ipc, through, this.#peer);
-      else through.giveUp();
+      const giveUp = (): void => through.giveUp();
+      if (!this.#mayArrive || this.#peer === undefined || through.#entity.closed) giveUp();
+      // Ends once the other side has read what was posted before, and opened what it found there; or has closed.
+      else
+        through.#entity.call(this.#peer, Type.Read, undefined, { background: true, inTurn: true }).then(giveUp, giveUp);
     };
     this.addEventListener("close", leave);
     through.addEventListener("close", () => this.removeEventListener("close", leave));
@@ -412,7 +413,7 @@ export class IpcPort {
     if (this.#closed) return;
     this.#mayArrive = true;
     this.#end();
-    for (const _ of this.#arrived.drain());
+    for (const { ports } of this.#arrived.drain()) for (const port of ports) port.close();
     this.#tell();
   }
 
@@ -482,18 +483,6 @@ function tell(listener: Listener, event: PortMessage, self?: IpcPort): void {
   }
 }
 
-/** A port that nobody opens ends with the process that was to, or after a while: that one may have given up. */
-function giveUpUnopened(ipc: Ipc, port: IpcPort, opener: EntityId): void {
-  const giveUp = (): void => port.giveUp();
-  const forget = ipc.whenGone(opener, giveUp);
-  const timer = setTimeout(giveUp, OPEN_MS);
-  (timer as { unref?(): void }).unref?.();
-  port.addEventListener("close", () => {
-    forget();
-    clearTimeout(timer);
-  });
-}
-
 function writePart(bytes: Uint8Array, at: number, part: Uint8Array): void {
   const { length } = part;
   // A view for this would cost more than the rest.
@@ -506,6 +495,11 @@ function writePart(bytes: Uint8Array, at: number, part: Uint8Array): void {
 
 function isPort(item: unknown): item is IpcPort | MessagePort {
   return item instanceof IpcPort || item instanceof MessagePort;
+}
+
+function checkUnsent(port: IpcPort | MessagePort): void {
+  if (!sent.has(port)) return;
+  throw new VdsoError("ERR_VDSO_NOT_CLONABLE", "expected a port that was not sent yet, found one that was");
 }
 
 function joinAny(port: IpcPort | MessagePort, through: IpcPort): void {
@@ -584,7 +578,15 @@ export async function listen(ipc: Ipc, name: string, onPort: (port: IpcPort) => 
     const port = IpcPort.accept(ipc);
     ports.add(port);
     port.addEventListener("close", () => ports.delete(port));
-    giveUpUnopened(ipc, port, message.from);
+    const giveUp = (): void => port.giveUp();
+    const forget = ipc.whenGone(message.from, giveUp);
+    // Whoever asked for it may have given up meanwhile.
+    const timer = setTimeout(giveUp, OPEN_MS);
+    (timer as { unref?(): void }).unref?.();
+    port.addEventListener("close", () => {
+      forget();
+      clearTimeout(timer);
+    });
     try {
       onPort(port);
     } catch (error) {

@@ -300,6 +300,8 @@ export class Dispatcher implements Pumped, Answering {
       },
     );
     this.#open(pending, localIn(to), type, payload, { signal });
+    // By the value that is sent, since it was looked at.
+    if (signal?.aborted) this.#cancel(pending, signal.reason);
     for (;;) {
       this.poll();
       if (answer) return answer;
@@ -325,7 +327,7 @@ export class Dispatcher implements Pumped, Answering {
     this.#open(pending, localIn(to), type, payload, options, receiver.window);
     return {
       credit: (count) => this.#urge(peer, Kind.Credit, count, pending.call),
-      cancel: (reason) => this.#cancel(pending, reason ?? cancelled()),
+      cancel: (reason = cancelled()) => this.#cancel(pending, reason),
     };
   }
 
@@ -365,10 +367,14 @@ export class Dispatcher implements Pumped, Answering {
 
   /** In its turn; and at once, to a server that has no room for what comes before. */
   #sayCancelled({ peer, call, inTurn }: Pending, reason: unknown): void {
+    const payload = this.#packReason(reason);
     // What it means to a peer that has gone needs no sending.
-    if (this.#peers.get(peer.mailbox) !== peer) return;
+    if (this.#closed || this.#peers.get(peer.mailbox) !== peer) {
+      this.wire.unpack(payload);
+      return;
+    }
     try {
-      this.#post(peer, Kind.Cancel, 0, 0, call, 0, this.#packReason(reason), 0);
+      this.#post(peer, Kind.Cancel, 0, 0, call, 0, payload, 0);
     } catch (error) {
       ignoreGone(error);
     }
@@ -530,21 +536,48 @@ export class Dispatcher implements Pumped, Answering {
       this.wire.unpack(payload);
       return DONE;
     }
-    const frame = this.#post(peer, kind, 0, localIn(call.from), call.call, call.to, payload, 0);
-    const sent = frame ? this.#sent("answer", peer, frame, options) : DONE;
+    let sent = DONE;
+    try {
+      const frame = this.#post(peer, kind, 0, localIn(call.from), call.call, call.to, payload, 0);
+      if (frame) sent = this.#sent("answer", peer, frame, options);
+    } catch (error) {
+      if (kind === Kind.Answer) throw error;
+      this.#unheard(peer, call, data, error);
+      return DONE;
+    }
     if (kind === Kind.Answer) return sent;
+    if (sent === DONE) {
+      peer.inbound.delete(call);
+      return DONE;
+    }
     // As long as the answer can be given up the call is unanswered.
-    if (sent !== DONE) return sent.then(() => void peer.inbound.delete(call));
+    return sent.then(
+      () => void peer.inbound.delete(call),
+      (error: unknown) => this.#unheard(peer, call, data, error),
+    );
+  }
+
+  /** The answer was not sent. When its caller has gone, it is nobody's; otherwise that is the error of who gave it. */
+  #unheard(peer: Peer, call: IncomingCall, data: unknown, error: unknown): void {
+    if (!(error instanceof VdsoError) || error.code !== "ERR_VDSO_PEER_GONE") throw error;
     peer.inbound.delete(call);
-    return DONE;
+    this.#orphan(data);
+  }
+
+  takenBack(call: IncomingCall): void {
+    if (this.#entities[numberIn(call.to)]?.local !== call.to) call.refuse(noEntity()).catch(ignoreGone);
   }
 
   /** Has the caller gone? Then what was handed over to nobody is given back. */
   #isOrphaned(call: IncomingCall, data: unknown): boolean {
-    if (this.#known(call.mailbox)?.inbound.has(call)) return false;
+    if (!this.#closed && this.#known(call.mailbox)?.inbound.has(call)) return false;
+    this.#orphan(data);
+    return true;
+  }
+
+  #orphan(data: unknown): void {
     this.#orphanedReplies++;
     if (data instanceof Loan) data[Symbol.dispose]();
-    return true;
   }
 
   /** Without the stack: for a server that hangs as many of them wait as it has calls. */
@@ -954,7 +987,7 @@ function isError(kind: number): boolean {
 
 /** Is that all there is to say of it? */
 function isCancelled(reason: unknown): boolean {
-  return reason instanceof VdsoError && reason.code === "ERR_VDSO_CANCELLED";
+  return reason instanceof VdsoError && reason.code === "ERR_VDSO_CANCELLED" && reason.cause === undefined;
 }
 
 function readError(message: Message): unknown {

@@ -6,6 +6,7 @@ import { type EntityId, tagOf } from "./address.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { Fifo } from "./fifo.ts";
 import { type CallOptions, checkOptions, guard, timedOut, type WaitOptions } from "./guard.ts";
+import { Loan } from "./heap.ts";
 import { DONE, IncomingCall, LATER, type Message, noStream } from "./message.ts";
 import { type Line, type Receiver, ReplyStream, type StreamOptions } from "./stream.ts";
 import { report } from "./turn.ts";
@@ -321,7 +322,12 @@ export class Entity implements Disposable {
     const sent = message.reply(result);
     this.#over(message);
     if (sent === DONE) return;
-    sent.catch((error: unknown) => (message.answered ? undefined : message.fail(error))).catch(ignoreGone);
+    sent
+      .catch((error: unknown) => {
+        if (result instanceof Loan) result[Symbol.dispose]();
+        return message.answered ? undefined : message.fail(error);
+      })
+      .catch(ignoreGone);
   }
 
   /** Until all results are sent, or nobody wants them any more: that may be long before the next one is there. */

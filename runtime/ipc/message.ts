@@ -3,7 +3,7 @@ import { VdsoError } from "../errors.ts";
 import type { EntityId } from "./address.ts";
 import type { Numbered } from "./calls.ts";
 import type { Codec, Revive } from "./codec.ts";
-import { began, checkOptions, type WaitOptions, within } from "./guard.ts";
+import { began, checkOptions, guard, type WaitOptions } from "./guard.ts";
 import type { Loan } from "./heap.ts";
 import { Form, Kind } from "./wire.ts";
 
@@ -11,6 +11,8 @@ import { Form, Kind } from "./wire.ts";
 export interface Answering {
   /** @returns when the answer is on its way */
   answer(call: IncomingCall, kind: AnswerKind, data: unknown, options: WaitOptions): Promise<void>;
+  /** One that was on its way was not sent after all. */
+  takenBack(call: IncomingCall): void;
 }
 
 export type AnswerKind = typeof Kind.Answer | typeof Kind.Reply | typeof Kind.Failure | typeof Kind.Refusal;
@@ -136,7 +138,8 @@ export class IncomingCall extends Message implements Numbered<IncomingCall> {
   #lost: VdsoError | undefined;
   #answered = false;
   #credit: number;
-  #wanted: PromiseWithResolvers<void> | undefined;
+  /** Who waits for credit. */
+  #waiting: Set<() => void> | undefined;
 
   constructor(
     answering: Answering,
@@ -178,7 +181,7 @@ export class IncomingCall extends Message implements Numbered<IncomingCall> {
 
   /**
    * Answers; the last word to this caller. Resolves when the answer lies in the caller's mailbox, at once unless that is full. When the caller has gone,
-   * nothing happens. What fails, or is given up, was not sent: the call is still unanswered.
+   * nothing happens; a loan is given back then. What fails, or is given up, was not sent: the call is still unanswered.
    *
    * @throws VdsoError `ERR_VDSO_ANSWERED` - it was answered before.
    * @throws VdsoError `ERR_VDSO_NOT_CLONABLE` - this cannot be sent.
@@ -210,11 +213,9 @@ export class IncomingCall extends Message implements Numbered<IncomingCall> {
     if (!this.streams) throw noStream();
     checkOptions(options);
     const left = began(options);
-    while (this.#credit === 0 && !this.#lost) {
-      this.#wanted ??= Promise.withResolvers();
-      await within("answer", this.#wanted.promise, left());
-    }
+    while (this.#credit === 0 && !this.#lost && !this.#answered) await this.#moreCredit(left());
     if (this.#lost) throw this.#lost;
+    if (this.#answered) throw answered();
     this.#credit--;
     try {
       await this.#answering.answer(this, Kind.Answer, data, left());
@@ -224,28 +225,50 @@ export class IncomingCall extends Message implements Numbered<IncomingCall> {
     }
   }
 
+  #moreCredit(options: WaitOptions): Promise<void> {
+    this.#waiting ??= new Set();
+    const waiting = this.#waiting;
+    return new Promise((resolve, reject) => {
+      const end = (): void => {
+        unguard?.();
+        waiting.delete(end);
+        resolve();
+      };
+      waiting.add(end);
+      const unguard = guard("answer", options, (reason) => {
+        reject(reason);
+        end();
+      });
+    });
+  }
+
+  #wake(): void {
+    if (this.#waiting) for (const end of this.#waiting) end();
+  }
+
   #end(kind: AnswerKind, data: unknown, options: WaitOptions): Promise<void> {
     if (this.#answered) return Promise.reject(answered());
     this.#answered = true;
+    this.#wake();
     try {
       if (options !== FOR_EVER) checkOptions(options);
       const sent = this.#answering.answer(this, kind, data, options);
-      return sent === DONE ? DONE : sent.catch((error: unknown) => this.#unanswer(error));
+      return sent === DONE ? DONE : sent.catch((error: unknown) => this.#takeBack(kind, error));
     } catch (error) {
-      return this.#unanswer(error);
+      return this.#takeBack(kind, error);
     }
   }
 
-  #unanswer(error: unknown): Promise<never> {
+  #takeBack(kind: AnswerKind, error: unknown): Promise<never> {
     this.#answered = false;
+    if (kind !== Kind.Refusal) this.#answering.takenBack(this);
     return Promise.reject(error);
   }
 
   /** The caller has room for so many more. */
   addCredit(count: number): void {
     this.#credit = Math.min(this.#credit + count, this.window);
-    this.#wanted?.resolve();
-    this.#wanted = undefined;
+    this.#wake();
   }
 
   /** Nobody waits for an answer any more. */
@@ -253,7 +276,7 @@ export class IncomingCall extends Message implements Numbered<IncomingCall> {
     if (this.#lost) return;
     this.#lost = reason;
     this.#abort?.abort(reason);
-    this.addCredit(0);
+    this.#wake();
   }
 }
 

@@ -266,6 +266,8 @@ class RemoteCall implements Receiver {
     if (signals.length === 0) return;
     const signal = AbortSignal.any([...signals]);
     const abort = (): void => line.cancel(signal.reason);
+    // By another argument, since it was looked at.
+    if (signal.aborted) abort();
     signal.addEventListener("abort", abort, { once: true });
     this.#unsignal = () => signal.removeEventListener("abort", abort);
   }

@@ -427,6 +427,49 @@ test("a port can be sent once, by whoever has it then", async () => {
   here.postMessage({ other: port4 }, [port4]);
 });
 
+test("a port is sent once, also where a getter posts it, or it is posted where nobody is", async () => {
+  const { client, here, there } = await ports();
+  const { port1, port2 } = new MessageChannel();
+  onTestFinished(() => port1.close());
+  const got: IpcPort[] = [];
+  there.onmessage = ({ ports: [port] }) => void got.push(port as IpcPort);
+  const value = {
+    port: port2,
+    get x(): number {
+      here.postMessage(port2, [port2]);
+      return 1;
+    },
+  };
+  await expectCode("ERR_VDSO_NOT_CLONABLE", () => here.postMessage(value, [port2]));
+  await expect.poll(() => got.length).toBe(1);
+  const other = await openPort(client.ipc, "port");
+  other.close();
+  other.postMessage(port2, [port2]);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(got.map(({ closed }) => closed)).toEqual([false]);
+});
+
+test.each([
+  [true, ["late"]],
+  [false, ["early", "late"]],
+])("ports of messages that nobody gets end at once; told of what had arrived: %s", async (start, expected) => {
+  const { here, there } = await ports({ start });
+  const ended: string[] = [];
+  const channel = (name: string): MessagePort => {
+    const { port1, port2 } = new MessageChannel();
+    port1.addEventListener("close", () => ended.push(name));
+    port1.start();
+    return port2;
+  };
+  const [early, late] = [channel("early"), channel("late")];
+  here.postMessage(early, [early]);
+  await settle();
+  there.close();
+  here.postMessage(late, [late]);
+  here.close();
+  await expect.poll(() => ended.sort()).toEqual(expected);
+});
+
 test("a port outlives the one that it was sent through", async () => {
   const { here, there } = await ports();
   const { port1, port2 } = new MessageChannel();

@@ -4,7 +4,7 @@ import { openPort } from "../../runtime/ipc/comlink.ts";
 import type { WaitOptions } from "../../runtime/ipc/guard.ts";
 import type { Ipc } from "../../runtime/ipc/ipc.ts";
 import type { IncomingCall } from "../../runtime/ipc/message.ts";
-import { connect } from "../../runtime/ipc/service.ts";
+import { connect, expose } from "../../runtime/ipc/service.ts";
 import { publish, subscribe, Topic } from "../../runtime/ipc/topic.ts";
 import { expectCode } from "../expect-code.ts";
 import { settle, system } from "./system.ts";
@@ -161,6 +161,56 @@ test("a signal that the value itself fires gives the call up", async () => {
     },
   };
   await expect(entity.call(never.id, 1, value, { signal: abort.signal })).rejects.toThrow("enough");
+});
+
+test("a signal that the value itself fires gives up what blocks the thread, too, and the call of a service", async () => {
+  const { party } = await system();
+  const [server, client] = [party(), party()];
+  const firing = (abort: AbortController) => ({
+    get x(): number {
+      abort.abort(new RangeError("enough"));
+      return 1;
+    },
+  });
+  const [first, second] = [new AbortController(), new AbortController()];
+  const never = server.ipc.entity();
+  const options = { signal: first.signal, timeoutMs: 60_000 };
+  expect(() => client.ipc.entity().callSync(never.id, 1, firing(first), options)).toThrow("enough");
+  await expose(server.ipc, "silent", { wait: (_: AbortSignal, __: unknown) => new Promise(() => undefined) });
+  const remote = await connect<{ wait(signal: AbortSignal, value: unknown): Promise<unknown> }>(client.ipc, "silent");
+  await expect(remote.wait(second.signal, firing(second))).rejects.toThrow("enough");
+  expect(client.ipc.stats().pendingCalls).toBe(0);
+});
+
+test("a reason goes on through those who hand its signal on, and may be null", async () => {
+  const { party } = await system();
+  type Api = { wait(signal: AbortSignal): Promise<unknown> };
+  const reasons: unknown[] = [];
+  const parties = [party(), party(), party()];
+  await expose(parties[0]!.ipc, "last", {
+    wait: (signal: AbortSignal) =>
+      new Promise((_, reject) => {
+        signal.addEventListener("abort", () => {
+          reasons.push(signal.reason);
+          reject(signal.reason);
+        });
+      }),
+  });
+  const last = await connect<Api>(parties[1]!.ipc, "last");
+  await expose(parties[1]!.ipc, "first", { wait: (signal: AbortSignal) => last.wait(signal) });
+  const first = await connect<Api>(parties[2]!.ipc, "first");
+  for (const reason of [new RangeError("enough"), null]) {
+    const abort = new AbortController();
+    const call = first.wait(abort.signal);
+    await settle();
+    abort.abort(reason);
+    expect(await call.catch((error: unknown) => error)).toBe(reason);
+    await settle();
+  }
+  expect(reasons).toMatchObject([
+    { cause: { cause: { message: "enough" } } },
+    { cause: { code: "ERR_VDSO_CANCELLED" } },
+  ]);
 });
 
 test("a subscription ends with its signal", async () => {
