@@ -204,6 +204,7 @@ class Writer {
     } finally {
       this.#seen.clear();
       this.#index = undefined;
+      this.#replace = undefined;
     }
     return this.#bytes.subarray(0, this.#at);
   }

@@ -93,8 +93,6 @@ export class IpcPort {
   #finish: (() => void) | undefined;
   #release: (() => void) | undefined;
   #closed = false;
-  /** Closed by this side: what was posted before may still be on its way. */
-  #mayArrive = false;
   #toldEnd = false;
   /** Are ports in messages to be real ones? */
   #bridged = false;
@@ -375,9 +373,9 @@ export class IpcPort {
   /** A port whose other end this one's other side will open, or nobody. */
   #through(): IpcPort {
     const through = IpcPort.accept(this.#ipc);
+    const giveUp = (): void => through.giveUp();
     const leave = (): void => {
-      const giveUp = (): void => through.giveUp();
-      if (!this.#mayArrive || this.#peer === undefined || through.#entity.closed) giveUp();
+      if (this.#peer === undefined) giveUp();
       // Ends once the other side has read what was posted before, and opened what it found there; or has closed.
       else
         through.#entity.call(this.#peer, Type.Read, undefined, { background: true, inTurn: true }).then(giveUp, giveUp);
@@ -411,7 +409,6 @@ export class IpcPort {
   /** Nothing is told after that, but the end. */
   close(): void {
     if (this.#closed) return;
-    this.#mayArrive = true;
     this.#end();
     for (const { ports } of this.#arrived.drain()) for (const port of ports) port.close();
     this.#tell();

@@ -125,6 +125,27 @@ test("an answer to a caller whose end was not noticed yet is nobody's", async ()
   expect(server.ipc.stats().orphanedReplies).toBe(2);
 });
 
+test("a reader's room that an answer was given up for is there for the next, and what was answered ends with that", async () => {
+  const { server, caller, entity, target } = await waiting();
+  const stream = target.stream(entity.id, 1, 0, { window: 2 });
+  const incoming = (await entity.recv(1)) as IncomingCall;
+  for (let n = 0; n < 3; n++) {
+    await expectCode("ERR_VDSO_TIMEOUT", () => incoming.answer("given up", { timeoutMs: 5 }));
+  }
+  const sent = [incoming.answer(1), incoming.answer(2), incoming.reply(3)];
+  const answers: unknown[] = [];
+  const reading = (async () => {
+    for await (const { data } of stream) answers.push(data);
+  })();
+  await takeAll(caller.ipc);
+  await Promise.all([...sent, reading]);
+  expect(answers).toEqual([1, 2, 3]);
+  caller.ipc.close();
+  await settle();
+  expect(incoming.signal.aborted).toBe(false);
+  expect(server.heap.stats()).toMatchObject(noBlocks);
+});
+
 test("an answer that waits for its reader ends with the call, and is not sent behind the last", async () => {
   const { party } = await system();
   const [server, caller] = [party(), party()];

@@ -416,7 +416,10 @@ describe("streams", () => {
   test("end early when the reader leaves, and with the server's error", async () => {
     const { a, from, to } = await pair();
     let ended = false;
-    to.serve(async function* ({ type }) {
+    let signal: AbortSignal | undefined;
+    to.serve(async function* (message: Message) {
+      const { type } = message;
+      signal = (message as IncomingCall).signal;
       try {
         for (let i = 0; ; i++) {
           if (type === 2 && i === 3) throw new Error("third");
@@ -425,13 +428,16 @@ describe("streams", () => {
       } finally {
         ended = true;
       }
-    } as (message: Message) => AsyncIterable<unknown>);
+    });
     for await (const message of from.stream(to.id, 1, 0, { window: 2 })) {
       message[Symbol.dispose]();
       break;
     }
     await settle();
     expect(ended).toBe(true);
+    const reason = signal?.reason as Error | undefined;
+    expect(reason).toMatchObject({ code: "ERR_VDSO_CANCELLED" });
+    expect(reason?.cause).toBeUndefined();
     let count = 0;
     const failing = async () => {
       for await (const message of from.stream(to.id, 2)) {

@@ -7,7 +7,7 @@ import { type IpcPort, listen, openPort } from "../../runtime/ipc/comlink.ts";
 import { Fifo } from "../../runtime/ipc/fifo.ts";
 import { Mailboxes } from "../../runtime/ipc/mailbox.ts";
 import type { IncomingCall } from "../../runtime/ipc/message.ts";
-import { connect, expose } from "../../runtime/ipc/service.ts";
+import { connect, expose, withOptions } from "../../runtime/ipc/service.ts";
 import { subscribe, Topic } from "../../runtime/ipc/topic.ts";
 import { collectGarbage } from "../collect-garbage.ts";
 import { expectCode } from "../expect-code.ts";
@@ -152,6 +152,10 @@ test("callbacks end with their call when nobody gets them, and with the process 
   expect(await refuse(Symbol("no"))).toMatchObject({ code: "ERR_VDSO_NOT_CLONABLE" });
   service[Symbol.dispose]();
   expect(await refuse(1)).toMatchObject({ code: "ERR_VDSO_NO_ENTITY" });
+  await settle();
+  collectGarbage();
+  await settle();
+  expect(weak.map((each) => each.deref() !== undefined)).toEqual([true, false, false]);
   const stay = client.ipc.hold();
   let gone = false;
   client.ipc.whenGone(service.id, () => {
@@ -164,6 +168,27 @@ test("callbacks end with their call when nobody gets them, and with the process 
   collectGarbage();
   await settle();
   expect(weak.map((each) => each.deref())).toEqual([undefined, undefined, undefined]);
+});
+
+test("a callback of a call that was given up before it was sent is nobody's", async () => {
+  const { party } = await system();
+  const [server, client] = [party({ delivery: "polling" }), party()];
+  await expose(server.ipc, "keeper", { keep: (_: () => number) => 1 });
+  const remote = await connect<{ keep(callback: () => number): number }>(client.ipc, "keeper");
+  const [entity, target] = [client.ipc.entity(), server.ipc.entity()];
+  while (client.ipc.stats().waitingToSend === 0) void entity.send(target.id, 1).catch(() => undefined);
+  const weak: WeakRef<object>[] = [];
+  const lend = async (): Promise<void> => {
+    const callback = (): number => 1;
+    weak.push(new WeakRef(callback));
+    await expectCode("ERR_VDSO_TIMEOUT", () => withOptions(remote, { timeoutMs: 5 }).keep(callback));
+  };
+  await lend();
+  server.ipc.poll();
+  await settle();
+  collectGarbage();
+  await settle();
+  expect(weak[0]!.deref()).toBeUndefined();
 });
 
 test("a callback that its borrower has no longer is nobody's", async () => {
