@@ -6,9 +6,9 @@
  * ```
  *
  * Our own format. The engine's serializer is Node's only, says nothing of where a value cannot be sent, and takes ten times as long for the small
- * values that calls are made of: of 1000 in flight it makes 1.4 times as many as Comlink does, ours 12 times. msgpackr, told to keep what structured clone keeps, takes twice as long for these, and changes without a word what it
- * does not know: functions, promises, -0, holes, lone surrogates, integers beyond 64 bits, an error's code. Bytes from others are not trusted: whatever they
- * hold, decoding ends with a value or a VdsoError.
+ * values that calls are made of: with it 1000 calls in flight are 1.4 times as many as Comlink's, with ours 12 times. msgpackr, told to keep what structured
+ * clone keeps, takes twice as long as ours, and changes without a word what it does not know: functions, promises, -0, holes, lone surrogates, integers
+ * beyond 64 bits, an error's code. Bytes from others are not trusted: whatever they hold, decoding ends with a value or a VdsoError.
  */
 import { VdsoError } from "../errors.ts";
 import { Loan } from "./heap.ts";
