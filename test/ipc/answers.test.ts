@@ -4,9 +4,10 @@ import { mailboxOf } from "../../runtime/ipc/address.ts";
 import type { Handler } from "../../runtime/ipc/entity.ts";
 import type { Ipc } from "../../runtime/ipc/ipc.ts";
 import type { IncomingCall } from "../../runtime/ipc/message.ts";
+import type { ReplyStream } from "../../runtime/ipc/stream.ts";
 import { collectGarbage } from "../collect-garbage.ts";
 import { expectCode } from "../expect-code.ts";
-import { settle, system } from "./system.ts";
+import { type Party, settle, system } from "./system.ts";
 
 /** A server, and a caller that takes nothing by itself, whose mailbox is full. */
 async function waiting(serve?: Handler, count = 1) {
@@ -159,6 +160,23 @@ test("an answer that waits for its reader ends with the call, and is not sent be
   expect((await stream.next()).value?.data).toBe(0);
   expect((await stream.next()).done).toBe(true);
   expect(caller.ipc.stats().strayReplies).toBe(0);
+});
+
+test.each([
+  ["ERR_VDSO_CANCELLED", (stream: ReplyStream) => stream.return()],
+  ["ERR_VDSO_PEER_GONE", (_: ReplyStream, caller: Party) => caller.die()],
+])("%s: answers that wait for a reader who goes fail", async (code, go) => {
+  const { party } = await system();
+  const [server, caller] = [party(), party()];
+  const entity = server.ipc.entity();
+  const stream = caller.ipc.entity().stream(entity.id, 1, 0, { window: 1 });
+  const incoming = (await entity.recv(1)) as IncomingCall;
+  await incoming.answer(0);
+  const late = [incoming.answer(1), incoming.answer(2)];
+  for (const each of late) each.catch(() => undefined);
+  await settle();
+  await go(stream, caller);
+  for (const each of late) await expectCode(code, () => each);
 });
 
 test("answers that are given up for want of a reader leave nothing", async () => {

@@ -49,6 +49,11 @@ class Calculator {
     throw Object.assign(new Error("of another service"), { code });
   }
 
+  keepFor(callback: () => unknown, signal: AbortSignal): Promise<never> {
+    this.kept = callback;
+    return this.forever(signal);
+  }
+
   counter(): { next: () => number; sum: (from: () => number) => Promise<number> } {
     let n = 0;
     return { next: () => ++n, sum: async (from) => n + (await from()) };
@@ -200,6 +205,13 @@ test("callbacks run where they were made, and their results and errors come back
   ]);
   const refuse = () => Promise.reject(new RangeError("not this one"));
   await expect(remote.each(["a"], refuse)).rejects.toThrow(new RangeError("not this one"));
+});
+
+test("callbacks outlive a call that is given up", async () => {
+  const { remote, api } = await connected();
+  const short = withOptions(remote, { timeoutMs: 5 });
+  await expectCode("ERR_VDSO_TIMEOUT", () => short.keepFor(() => "here", new AbortController().signal));
+  expect(await api.kept?.()).toBe("here");
 });
 
 test.each(["ERR_VDSO_PEER_GONE", "ERR_VDSO_NO_ENTITY"])(
