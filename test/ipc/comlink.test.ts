@@ -646,7 +646,9 @@ test("lengths and values of garbage are refused and counted; what came with them
   entity.call(port as number, 1).catch(() => undefined);
   const part = (...bytes: number[]) => [0, 0, 0, bytes.length, ...bytes];
   const fine = part(...structured.encode("fine"));
-  const broken = [[1], [0, 0, 0], [0, 0, 0, 9, 1], [255, 255, 255, 255, 0], part(255, 255), [0, 0, 0, 0]];
+  const standIns = [5, [], ["port"], ["port", "x"], ["port", 5], ["port", -1], ["port", server.ipc.lookup("port")]];
+  const ports = standIns.map((token) => part(...structured.encode([() => 1], () => token)));
+  const broken = [...ports, [1], [0, 0, 0], [0, 0, 0, 9, 1], [255, 255, 255, 255, 0], part(255, 255), [0, 0, 0, 0]];
   for (const bytes of broken) await entity.send(port as number, 3, new Uint8Array([...fine, ...bytes]));
   await entity.send(port as number, 3, new Uint8Array([...part(255, 255), ...fine]));
   await entity.send(port as number, 3);

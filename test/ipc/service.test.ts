@@ -1,6 +1,8 @@
 import { expect, onTestFinished, test, vi } from "vitest";
+import { structured } from "../../runtime/ipc/codec.ts";
 import type { EntityId } from "../../runtime/ipc/index.ts";
 import { connect, expose, withOptions } from "../../runtime/ipc/service.ts";
+import { Encoded } from "../../runtime/ipc/wire.ts";
 import { expectCode } from "../expect-code.ts";
 import { settle, system } from "./system.ts";
 
@@ -205,6 +207,20 @@ test("callbacks run where they were made, and their results and errors come back
   ]);
   const refuse = () => Promise.reject(new RangeError("not this one"));
   await expect(remote.each(["a"], refuse)).rejects.toThrow(new RangeError("not this one"));
+});
+
+test("stand-ins for functions that are not their sender's are refused", async () => {
+  const { server, client, service, party } = await connected();
+  const liar = party().ipc.entity();
+  const send = (token: unknown) =>
+    liar.call(service.id, 1, new Encoded(structured.encode(["add", [() => 1]], () => token)));
+  const tokens = [5, "text", null, {}, [], ["other"], ["function"], ["function", liar.id], ["function", liar.id, "x"]];
+  for (const owner of [0, 5, -1, 0.5, 2 ** 53, "x", service.id, client.ipc.entity().id]) {
+    tokens.push(["function", owner, 1] as never);
+  }
+  for (const token of tokens) await expectCode("ERR_VDSO_GARBAGE", () => send(token));
+  await send(["function", liar.id, 1]);
+  expect(server.ipc.stats().kept).toBe(0);
 });
 
 test("callbacks outlive a call that is given up", async () => {
