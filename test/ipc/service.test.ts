@@ -158,6 +158,19 @@ test("results that nobody begins to read end the call, at once when they are lef
   expect(api.log).toEqual(["count ended", "count ended", "count ended"]);
 });
 
+test("results of an entity that is no service are read as well, and their buffers given back", async () => {
+  const { server, client } = await connected();
+  const raw = server.ipc.entity().serve(async function* () {
+    for (let n = 1; n <= 3; n++) yield new Uint8Array(n * 1000);
+  });
+  await server.ipc.register("raw", raw);
+  const remote = await connect<{ read(): AsyncIterable<Uint8Array> }>(client.ipc, "raw");
+  const sizes: number[] = [];
+  for await (const { length } of remote.read()) sizes.push(length);
+  expect(sizes).toEqual([1000, 2000, 3000]);
+  expect(client.heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
+});
+
 test("an error that nobody awaits is nobody's", async () => {
   const { remote } = await connected();
   const unhandled: unknown[] = [];
