@@ -144,6 +144,7 @@ export class Dispatcher implements Pumped, Answering {
   #lastNumber = 0;
   #lastCall = 0;
   #waits = 0;
+  #waitsElsewhere = 0;
   #handlers = 0;
   #closed = false;
   kept = 0;
@@ -195,6 +196,17 @@ export class Dispatcher implements Pumped, Answering {
     this.#pump.relax();
   }
 
+  /** Somebody waits for something else than messages. */
+  holdElsewhere(): void {
+    this.#waitsElsewhere++;
+    this.hold();
+  }
+
+  releaseElsewhere(): void {
+    this.#waitsElsewhere--;
+    this.release();
+  }
+
   holdHandler(): void {
     this.#handlers++;
     this.#pump.hold();
@@ -210,7 +222,9 @@ export class Dispatcher implements Pumped, Answering {
   }
 
   isIdle(): boolean {
-    return this.kept === 0;
+    if (this.kept > 0 || this.#waitsElsewhere > 0) return false;
+    for (const { inbound } of this.#peers.values()) for (const { standing } of inbound) if (!standing) return false;
+    return true;
   }
 
   isFull(): boolean {
@@ -559,13 +573,15 @@ export class Dispatcher implements Pumped, Answering {
 
   /** The answer was not sent. When its caller has gone, it is nobody's; otherwise that is the error of who gave it. */
   #unheard(peer: Peer, call: IncomingCall, data: unknown, error: unknown): void {
-    if (!(error instanceof VdsoError) || error.code !== "ERR_VDSO_PEER_GONE") throw error;
+    // Not by the error: it may be the reason for which the answer was given up.
+    if (this.#closed || (this.#peers.get(peer.mailbox) === peer && this.#queues.statusOf(peer.mailbox) === 0))
+      throw error;
     peer.inbound.delete(call);
     this.#orphan(data);
   }
 
   takenBack(call: IncomingCall): void {
-    if (this.#entities[numberIn(call.to)]?.local !== call.to) call.refuse(noEntity()).catch(ignoreGone);
+    call.refuse(noEntity()).catch(ignoreGone);
   }
 
   /** Has the caller gone? Then what was handed over to nobody is given back. */

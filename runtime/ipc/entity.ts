@@ -300,6 +300,7 @@ export class Entity implements Disposable {
   }
 
   #finish(message: Message, result: unknown): void {
+    if (message instanceof IncomingCall) message.standing = result === LATER;
     if (!(message instanceof IncomingCall) || message.answered || result === LATER) {
       this.#over(message);
       return;
@@ -386,7 +387,14 @@ export class Entity implements Disposable {
 }
 
 async function sendAll(call: IncomingCall, iterator: AsyncIterator<unknown>): Promise<void> {
-  for await (const result of { [Symbol.asyncIterator]: () => iterator }) await call.answer(result);
+  for await (const result of { [Symbol.asyncIterator]: () => iterator }) {
+    try {
+      await call.answer(result);
+    } catch (error) {
+      if (result instanceof Loan) result[Symbol.dispose]();
+      throw error;
+    }
+  }
   if (!call.answered) await call.reply();
 }
 

@@ -11,7 +11,7 @@ import { Form, Kind } from "./wire.ts";
 export interface Answering {
   /** @returns when the answer is on its way */
   answer(call: IncomingCall, kind: AnswerKind, data: unknown, options: WaitOptions): Promise<void>;
-  /** One that was on its way was not sent after all. */
+  /** One that was on its way was not sent after all, and its entity has closed. */
   takenBack(call: IncomingCall): void;
 }
 
@@ -133,12 +133,14 @@ export class IncomingCall extends Message implements Numbered<IncomingCall> {
   readonly to: number;
   /** Answers that the caller takes; 0: one. */
   readonly window: number;
+  /** It stands for a connection: nobody works on it. */
+  standing = false;
   readonly #answering: Answering;
   #abort: AbortController | undefined;
   #lost: VdsoError | undefined;
   #answered = false;
   #credit: number;
-  /** Who waits for credit. */
+  /** Who waits for credit, in order: gets it, or hears that there is none any more. */
   #waiting: Set<() => void> | undefined;
 
   constructor(
@@ -213,10 +215,11 @@ export class IncomingCall extends Message implements Numbered<IncomingCall> {
     if (!this.streams) throw noStream();
     checkOptions(options);
     const left = began(options);
-    while (this.#credit === 0 && !this.#lost && !this.#answered) await this.#moreCredit(left());
+    if (this.#lost) throw this.#lost;
+    if (this.#credit > 0) this.#credit--;
+    else await this.#granted(left());
     if (this.#lost) throw this.#lost;
     if (this.#answered) throw answered();
-    this.#credit--;
     try {
       await this.#answering.answer(this, Kind.Answer, data, left());
     } catch (error) {
@@ -225,7 +228,7 @@ export class IncomingCall extends Message implements Numbered<IncomingCall> {
     }
   }
 
-  #moreCredit(options: WaitOptions): Promise<void> {
+  #granted(options: WaitOptions): Promise<void> {
     this.#waiting ??= new Set();
     const waiting = this.#waiting;
     return new Promise((resolve, reject) => {
@@ -261,17 +264,22 @@ export class IncomingCall extends Message implements Numbered<IncomingCall> {
 
   #takeBack(kind: AnswerKind, error: unknown): Promise<never> {
     this.#answered = false;
-    if (kind !== Kind.Refusal) this.#answering.takenBack(this);
+    if (kind !== Kind.Refusal && this.#lost?.code === "ERR_VDSO_CLOSED") this.#answering.takenBack(this);
     return Promise.reject(error);
   }
 
   /** The caller has room for so many more. */
   addCredit(count: number): void {
     this.#credit = Math.min(this.#credit + count, this.window);
-    this.#wake();
+    if (!this.#waiting) return;
+    for (const grant of this.#waiting) {
+      if (this.#credit === 0) break;
+      this.#credit--;
+      grant();
+    }
   }
 
-  /** Nobody waits for an answer any more. */
+  /** Nobody waits for an answer any more, or nobody works on it: of `ERR_VDSO_CLOSED` the entity has closed. */
   lose(reason: VdsoError): void {
     if (this.#lost) return;
     this.#lost = reason;

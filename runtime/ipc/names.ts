@@ -23,8 +23,8 @@ const BUSY_MS = 1000;
 const RETRY_MS = 1;
 
 export interface Holding {
-  hold(): void;
-  release(): void;
+  holdElsewhere(): void;
+  releaseElsewhere(): void;
 }
 
 export class Names {
@@ -76,7 +76,7 @@ export class Names {
     };
     const unguard = guard(`wait for the name "${name}"`, options, giveUp);
     this.#waits.add(giveUp);
-    this.#holding.hold();
+    this.#holding.holdElsewhere();
     try {
       while (!over) {
         const seen = Atomics.load(this.#words, this.#changes);
@@ -87,7 +87,7 @@ export class Names {
       }
       return await gaveUp.promise;
     } finally {
-      this.#holding.release();
+      this.#holding.releaseElsewhere();
       this.#waits.delete(giveUp);
       unguard?.();
     }

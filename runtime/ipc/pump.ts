@@ -23,7 +23,7 @@ export interface Pumped {
   checkPeers(): void;
   /** Does anybody here wait for something? */
   isNeeded(): boolean;
-  /** Is nothing kept, and no handler at work? */
+  /** Is nothing waited for, or worked on, but messages? */
   isIdle(): boolean;
 }
 
@@ -220,7 +220,7 @@ export class Pump {
       Atomics.notify(this.#words, this.#wake);
       return false;
     }
-    // Handlers may need the event loop, and who waits for nothing has other things to do.
+    // Who waits for nothing has other things to do.
     if (this.#blocks && this.#work.isIdle() && this.#work.isNeeded()) {
       Atomics.wait(this.#words, this.#wake, seen, HEARTBEAT_MS);
       this.#queues.disarm();

@@ -35,7 +35,11 @@ import { Substituted } from "./wire.ts";
 
 type AnyFunction = (...args: never[]) => unknown;
 
-type RemoteResult<Result> = Result extends AsyncIterable<infer Item> ? AsyncIterable<Item> : Promise<Awaited<Result>>;
+type RemoteResult<Result> = [Awaited<Result>] extends [never]
+  ? Promise<never>
+  : Awaited<Result> extends AsyncIterable<infer Item>
+    ? AsyncIterable<Item>
+    : Promise<Awaited<Result>>;
 
 /** What a client sees of a service. Functions inside arguments and results have the types that the service gives them: let them return promises there. */
 export type Remote<Api> = {
@@ -183,11 +187,18 @@ class Endpoint {
 
   /** What a function returned, for its caller. */
   answer(result: unknown, caller: EntityId): unknown {
+    const several = (result as Partial<Result> | undefined | null)?.[severalOf];
+    if (several) return this.#passOn(result as Result, several(), caller);
     if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") {
       return (result as PromiseLike<unknown>).then((value) => this.answer(value, caller));
     }
     if (isIterable(result)) return this.#answers(result, caller);
     return needsNoCodec(result) ? result : this.encode(result, caller);
+  }
+
+  /** What another service returned. */
+  async #passOn(result: Result, several: Promise<boolean>, caller: EntityId): Promise<unknown> {
+    return (await several) ? this.#answers(result, caller) : this.answer(await result, caller);
   }
 
   #answers(results: AsyncIterable<unknown>, caller: EntityId): AsyncIterable<unknown> {
@@ -218,7 +229,7 @@ class Endpoint {
       signals.push(signal);
     };
     const data = this.encode([subject, args], to, onSignal, lent);
-    const call = new RemoteCall(this, (error, isLost) => {
+    const call = new RemoteCall(this, type === Type.Invoke, (error, isLost) => {
       if (isLost) data.undo();
       onFail(error);
     });
@@ -232,8 +243,14 @@ class Endpoint {
   }
 }
 
+const severalOf: unique symbol = Symbol("several");
+
 /** A promise that can be iterated over instead. */
-type Result = Promise<unknown> & { [Symbol.asyncIterator](): AsyncIterableIterator<unknown> };
+type Result = Promise<unknown> & {
+  [Symbol.asyncIterator](): AsyncIterableIterator<unknown>;
+  /** Are they several, once that is known? For who passes them on. */
+  [severalOf]?(): Promise<boolean>;
+};
 
 type Ended = { readonly value: unknown } | { readonly error: unknown };
 
@@ -252,13 +269,25 @@ class RemoteCall implements Receiver {
   /** How it ended before anybody read it so. */
   #end: Ended | undefined;
   #unsignal: (() => void) | undefined;
+  /** While several results have come that nobody has begun to read. */
   #unread: ReturnType<typeof setTimeout> | undefined;
+  /** Who wants to know whether they are several. */
+  #known: PromiseWithResolvers<boolean> | undefined;
+  readonly #isCallback: boolean;
 
-  constructor(endpoint: Endpoint, onFail: (error: unknown, isLost: boolean) => void) {
+  constructor(endpoint: Endpoint, isCallback: boolean, onFail: (error: unknown, isLost: boolean) => void) {
     this.#endpoint = endpoint;
+    this.#isCallback = isCallback;
     this.#onFail = onFail;
     this.result = this.#result.promise as Result;
     this.result[Symbol.asyncIterator] = () => this.#read();
+    this.result[severalOf] = () => this.#isSeveral();
+  }
+
+  async #isSeveral(): Promise<boolean> {
+    if (this.#stream || this.#end) return this.#stream !== undefined;
+    this.#known ??= Promise.withResolvers();
+    return await this.#known.promise;
   }
 
   connect(line: Line, signals: readonly AbortSignal[]): void {
@@ -275,10 +304,18 @@ class RemoteCall implements Receiver {
   push(answer: Message): boolean {
     if (!this.#stream) {
       this.#several();
-      this.#unread = setTimeout(() => this.#line?.cancel(severalResults()), UNREAD_MS);
+      this.#unread = setTimeout(() => this.#drop(), UNREAD_MS);
       (this.#unread as { unref?(): void }).unref?.();
     }
     return this.#stream!.push(answer);
+  }
+
+  /** Nobody has begun to read. */
+  #drop(error: unknown = severalResults()): void {
+    clearTimeout(this.#unread);
+    this.#unread = undefined;
+    this.#line?.cancel(error);
+    this.#stream?.drop(error);
   }
 
   #several(): ReplyStream {
@@ -287,6 +324,7 @@ class RemoteCall implements Receiver {
       credit: (count) => this.#line?.credit(count),
       cancel: (reason) => this.#line?.cancel(reason),
     });
+    this.#known?.resolve(true);
     // May be read later; then the errors are, too.
     this.result.catch(nothing);
     this.#result.reject(severalResults());
@@ -294,11 +332,12 @@ class RemoteCall implements Receiver {
   }
 
   done(answer: Message): void {
-    this.#over();
+    this.#unsignal?.();
     if (this.#stream) {
       this.#stream.done(answer);
       return;
     }
+    this.#known?.resolve(false);
     try {
       this.#end = { value: this.#endpoint.decode(answer) };
       this.#result.resolve(this.#end.value);
@@ -311,21 +350,22 @@ class RemoteCall implements Receiver {
   }
 
   fail(error: unknown, isLost: boolean): void {
-    this.#over();
-    this.#onFail(error, isLost);
-    if (this.#stream) this.#stream.fail(error);
-    else this.#end = { error };
-    this.#result.reject(error);
-  }
-
-  #over(): void {
     this.#unsignal?.();
-    clearTimeout(this.#unread);
+    const isOver = isLost || codeOf(error) === "ERR_VDSO_CLOSED";
+    // Whoever calls back somebody who has gone learns of that by other means.
+    if (this.#isCallback && isOver) this.result.catch(nothing);
+    if (!this.#stream) this.#end = { error };
+    else if (this.#unread !== undefined && isOver) this.#drop(error);
+    else this.#stream.fail(error);
+    this.#known?.resolve(this.#stream !== undefined);
+    this.#result.reject(error);
+    this.#onFail(error, isLost);
   }
 
   /** The results one by one. Not a generator: one that has not begun cannot be left. */
   #read(): AsyncIterableIterator<unknown> {
     clearTimeout(this.#unread);
+    this.#unread = undefined;
     if (this.#end) {
       // Whoever reads the results gets the errors, too.
       this.result.catch(nothing);
@@ -437,7 +477,7 @@ export async function expose(ipc: Ipc, name: string, api: object): Promise<Servi
 export async function connect<Api>(ipc: Ipc, name: string, options: WaitOptions = {}): Promise<Remote<Api>> {
   let id: EntityId | undefined = await ipc.whenNamed(name, options);
   const forget = (error: unknown): void => {
-    const { code } = Object(error) as { code?: unknown };
+    const code = codeOf(error);
     if (code === "ERR_VDSO_PEER_GONE" || code === "ERR_VDSO_NO_ENTITY") id = undefined;
   };
   const call = (method: string, args: unknown[], waits: WaitOptions): Result => {
@@ -476,6 +516,11 @@ export function withOptions<R extends object>(remote: R, options: WaitOptions): 
   const variant = variants.get(remote);
   if (variant) return variant(options) as R;
   throw new VdsoError("ERR_VDSO_ARGUMENT", "remote: expected what `connect` returned, found something else");
+}
+
+/** Of errors as they were made here, or copied: others may say, or do, anything when they are asked. */
+function codeOf(error: unknown): unknown {
+  return error instanceof VdsoError ? error.code : undefined;
 }
 
 function isIterable(value: unknown): value is AsyncIterable<unknown> {

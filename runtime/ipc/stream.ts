@@ -96,6 +96,12 @@ export class ReplyStream implements AsyncIterableIterator<Message>, Receiver {
     this.#end();
   }
 
+  /** Gives back what nobody has read; who reads later gets the error. */
+  drop(error: unknown): void {
+    for (const message of this.#answers.drain()) message[Symbol.dispose]();
+    this.fail(error);
+  }
+
   next(): Promise<IteratorResult<Message>> {
     const value = this.#answers.shift();
     if (value) {

@@ -1,5 +1,6 @@
 /** Answers whose caller, or whose giver, goes while they wait for room. */
 import { expect, test } from "vitest";
+import { VdsoError } from "../../runtime/errors.ts";
 import { mailboxOf } from "../../runtime/ipc/address.ts";
 import type { Handler } from "../../runtime/ipc/entity.ts";
 import type { Ipc } from "../../runtime/ipc/ipc.ts";
@@ -160,6 +161,52 @@ test("an answer that waits for its reader ends with the call, and is not sent be
   expect((await stream.next()).value?.data).toBe(0);
   expect((await stream.next()).done).toBe(true);
   expect(caller.ipc.stats().strayReplies).toBe(0);
+});
+
+test("an answer that is given up because somebody else has gone is another's to give", async () => {
+  const { caller, incoming, call } = await waiting();
+  const abort = new AbortController();
+  const reply = incoming.reply(1, { signal: abort.signal });
+  abort.abort(new VdsoError("ERR_VDSO_PEER_GONE", "of another"));
+  await expectCode("ERR_VDSO_PEER_GONE", () => reply);
+  await takeAll(caller.ipc);
+  await incoming.reply(2);
+  await takeAll(caller.ipc);
+  expect((await call).data).toBe(2);
+});
+
+test("answers that wait for their reader go in order, also when a later one is given first", async () => {
+  const { party } = await system();
+  const [server, client] = [party({ delivery: "polling" }), party({ delivery: "polling" })];
+  const entity = server.ipc.entity();
+  const mine = client.ipc.entity();
+  const stream = mine.stream(entity.id, 1, 0, { window: 1 });
+  const incoming = entity.tryRecv(1) as IncomingCall;
+  void incoming.answer(0);
+  void incoming.answer(1);
+  // In the same run as the credit for the one before.
+  entity.serve(() => void incoming.answer(2));
+  client.ipc.poll();
+  const answers = [(await stream.next()).value?.data];
+  void mine.send(entity.id, 5);
+  for (let n = 1; n < 3; n++) {
+    server.ipc.poll();
+    await settle();
+    client.ipc.poll();
+    answers.push((await stream.next()).value?.data);
+  }
+  expect(answers).toEqual([0, 1, 2]);
+});
+
+test("loans that a handler yields to a reader who has left are given back", async () => {
+  const { party } = await system();
+  const [server, client] = [party(), party()];
+  const entity = server.ipc.entity().serve(async function* () {
+    for (;;) yield server.heap.loan(1000);
+  });
+  for await (using _ of client.ipc.entity().stream(entity.id, 1, 0, { window: 2 })) break;
+  await settle();
+  expect(server.heap.stats()).toMatchObject(noBlocks);
 });
 
 test.each([

@@ -20,7 +20,7 @@ async function boot(delivery?: Delivery) {
   const ipc = new Ipc({ queues: kernel.attach(vqueue), heap, names: kernel.attach(vnames) });
   onTestFinished(() => ipc.close());
 
-  const serve = (name: string) => kernel.spawn(url, { data: { role: "server", servers: [name], delivery } });
+  const serve = (name: string, role = "server") => kernel.spawn(url, { data: { role, servers: [name], delivery } });
   async function run(servers: readonly string[], coroutines: number, calls: number) {
     const { port1, port2 } = new MessageChannel();
     const tally = new Promise<Tally>((resolve) => port1.addEventListener("message", ({ data }) => resolve(data)));
@@ -54,33 +54,36 @@ test.each(DELIVERIES)(
 test("4 clients call 4 servers, 1000 coroutines 10 times each", async () => {
   const { kernel, heap, serve, run } = await boot();
   const names = ["a", "b", "c", "d"];
-  await Promise.all(names.map(serve));
+  await Promise.all(names.map((name) => serve(name)));
   const tallies = await Promise.all(names.map(() => run(names, 1000, 10)));
   expect(tallies).toEqual(names.map(() => ({ answered: 10_000, rejected: 0, wrong: 0, strayReplies: 0 })));
   for (const { pid } of kernel.processes()) await kernel.kill(pid);
   expect(heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
 });
 
-test("a parked thread does nothing else while it waits for messages, but what a handler waits for", async () => {
-  const { ipc, serve } = await boot("parked");
-  await serve("one");
-  const [client, server] = [ipc.entity(), await ipc.whenNamed("one")];
-  const ticks = async (afterMs = 0) => (await client.call(server, TICKS, afterMs)).data as number;
-  const first = await ticks();
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  const idle = (await ticks()) - first;
-  // Ten turns of the event loop a second.
-  expect(idle).toBeGreaterThan(0);
-  expect(idle).toBeLessThan(20);
-  expect((await ticks(500)) - first - idle).toBeGreaterThan(2 * idle);
-});
+test.each(["server", "receiver"])(
+  "a parked %s does nothing else while it waits for messages, but what an answer waits for",
+  async (role) => {
+    const { ipc, serve } = await boot("parked");
+    await serve("one", role);
+    const [client, server] = [ipc.entity(), await ipc.whenNamed("one")];
+    const ticks = async (afterMs = 0) => (await client.call(server, TICKS, afterMs)).data as number;
+    const first = await ticks();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const idle = (await ticks()) - first;
+    // Ten turns of the event loop a second.
+    expect(idle).toBeGreaterThan(0);
+    expect(idle).toBeLessThan(20);
+    expect((await ticks(500)) - first - idle).toBeGreaterThan(2 * idle);
+  },
+);
 
 test.each(DELIVERIES)(
   "%s: 4 clients call 4 servers, of which one is killed half-way and started again",
   async (delivery) => {
     const { kernel, ipc, heap, serve, run } = await boot(delivery);
     const names = ["a", "b", "c", "d"];
-    const [mortal] = await Promise.all(names.map(serve));
+    const [mortal] = await Promise.all(names.map((name) => serve(name)));
     const running = Promise.all(names.map(() => run(names, 1000, 10)));
     // A quarter of all calls goes to each.
     await ipc.entity().call(await ipc.whenNamed("a"), HAS_SERVED, 5000);

@@ -29,6 +29,10 @@ class Calculator {
     }
   }
 
+  async *large(to: number): AsyncGenerator<string> {
+    for (let n = 0; n < to; n++) yield "x".repeat(500);
+  }
+
   async each(items: readonly string[], visit: (item: string, index: number) => unknown): Promise<unknown[]> {
     const results: unknown[] = [];
     for (const [index, item] of items.entries()) results.push(await visit(item, index));
@@ -64,6 +68,19 @@ class Calculator {
   perhaps? = () => "here";
 
   private = "not a function";
+}
+
+/** @returns what nobody has handled until the end of the test: a process would end by it */
+function catchRejections(): unknown[] {
+  const unhandled: unknown[] = [];
+  const listeners = process.listeners("unhandledRejection");
+  process.removeAllListeners("unhandledRejection");
+  process.on("unhandledRejection", (error) => unhandled.push(error));
+  onTestFinished(() => {
+    process.removeAllListeners("unhandledRejection");
+    for (const listener of listeners) process.on("unhandledRejection", listener);
+  });
+  return unhandled;
 }
 
 async function connected() {
@@ -158,6 +175,77 @@ test("results that nobody begins to read end the call, at once when they are lef
   expect(api.log).toEqual(["count ended", "count ended", "count ended"]);
 });
 
+test("results that nobody begins to read are given back, of calls that have ended too", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { client, remote } = await connected();
+  const left = [remote.large(1000), remote.large(10)];
+  await settle();
+  expect(client.heap.stats().ownedBlocks).toBeGreaterThan(20);
+  vi.advanceTimersByTime(30_000);
+  await settle();
+  expect(client.heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
+  for (const results of left) await expectCode("ERR_VDSO_STREAM", () => results[Symbol.asyncIterator]().next());
+  const last = remote.large(1000);
+  await settle();
+  client.ipc.close();
+  await settle();
+  expect(client.heap.stats()).toMatchObject({ ownedBlocks: 0, sentBlocks: 0 });
+  await expectCode("ERR_VDSO_CLOSED", () => last[Symbol.asyncIterator]().next());
+});
+
+test("a service passes on what another returns, one result or several, and errors", async () => {
+  const { client, remote, party } = await connected();
+  await expose(client.ipc, "forward", {
+    count: (n: number) => remote.count(n),
+    add: (n: number) => remote.add(n),
+    fail: () => remote.fail(),
+    counter: () => remote.counter(),
+  });
+  const forward = await connect<Pick<typeof remote, "count" | "add" | "fail" | "counter">>(party().ipc, "forward");
+  const seen: number[] = [];
+  for await (const { n } of forward.count(20)) seen.push(n);
+  expect(seen).toEqual(Array.from({ length: 20 }, (_, n) => n + 1));
+  for await (const { n } of forward.count(1e9)) if (n === 50) break;
+  expect(await forward.add(5)).toBe(5);
+  await expect(forward.fail()).rejects.toMatchObject({ code: "E_PURPOSE" });
+  expect(await (await forward.counter()).next()).toBe(1);
+  await settle();
+  expect(client.ipc.stats()).toMatchObject({ pendingCalls: 0, kept: 0 });
+});
+
+test("a callback that nobody awaits harms nobody when its owner goes", async () => {
+  const unhandled = catchRejections();
+  const { server, client, remote, api } = await connected();
+  await remote.keep(() => new Promise(() => undefined), "E_NONE").catch(() => undefined);
+  void api.kept?.();
+  await settle();
+  client.die();
+  await expect.poll(() => server.ipc.stats().pendingCalls).toBe(0);
+  void api.kept?.();
+  await settle();
+  expect(unhandled).toEqual([]);
+});
+
+test("a reason that cannot be read ends the call like others", async () => {
+  const { client, remote } = await connected();
+  const abort = new AbortController();
+  const reason = new Proxy(
+    {},
+    {
+      get() {
+        throw new Error("a trap");
+      },
+    },
+  );
+  const call = remote.forever(abort.signal);
+  await settle();
+  abort.abort(reason);
+  const end = await call.catch((error: unknown) => error === reason);
+  expect(end).toBe(true);
+  expect(client.ipc.stats().pendingCalls).toBe(0);
+});
+
 test("results of an entity that is no service are read as well, and their buffers given back", async () => {
   const { server, client } = await connected();
   const raw = server.ipc.entity().serve(async function* () {
@@ -173,14 +261,7 @@ test("results of an entity that is no service are read as well, and their buffer
 
 test("an error that nobody awaits is nobody's", async () => {
   const { remote } = await connected();
-  const unhandled: unknown[] = [];
-  const listeners = process.listeners("unhandledRejection");
-  process.removeAllListeners("unhandledRejection");
-  process.on("unhandledRejection", (error) => unhandled.push(error));
-  onTestFinished(() => {
-    process.removeAllListeners("unhandledRejection");
-    for (const listener of listeners) process.on("unhandledRejection", listener);
-  });
+  const unhandled = catchRejections();
   void remote.fail();
   await settle();
   expect(unhandled).toMatchObject([{ code: "E_PURPOSE" }]);
