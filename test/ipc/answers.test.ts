@@ -26,6 +26,17 @@ async function waiting(serve?: Handler, count = 1) {
   return { server, caller, entity, target, call: calls[0]!, incoming: incoming! };
 }
 
+/** A stream with room for one answer, which nobody has read. */
+async function unread() {
+  const { party } = await system();
+  const [server, caller] = [party(), party()];
+  const entity = server.ipc.entity();
+  const stream = caller.ipc.entity().stream(entity.id, 1, 0, { window: 1 });
+  const incoming = (await entity.recv(1)) as IncomingCall;
+  await incoming.answer(0);
+  return { caller, stream, incoming };
+}
+
 async function takeAll(ipc: Ipc): Promise<void> {
   for (let round = 0; round < 20; round++) {
     ipc.poll();
@@ -149,12 +160,7 @@ test("a reader's room that an answer was given up for is there for the next, and
 });
 
 test("an answer that waits for its reader ends with the call, and is not sent behind the last", async () => {
-  const { party } = await system();
-  const [server, caller] = [party(), party()];
-  const entity = server.ipc.entity();
-  const stream = caller.ipc.entity().stream(entity.id, 1, 0, { window: 1 });
-  const incoming = (await entity.recv(1)) as IncomingCall;
-  await incoming.answer(0);
+  const { caller, stream, incoming } = await unread();
   const late = incoming.answer("late");
   await incoming.reply();
   await expectCode("ERR_VDSO_ANSWERED", () => late);
@@ -213,12 +219,7 @@ test.each([
   ["ERR_VDSO_CANCELLED", (stream: ReplyStream) => stream.return()],
   ["ERR_VDSO_PEER_GONE", (_: ReplyStream, caller: Party) => caller.die()],
 ])("%s: answers that wait for a reader who goes fail", async (code, go) => {
-  const { party } = await system();
-  const [server, caller] = [party(), party()];
-  const entity = server.ipc.entity();
-  const stream = caller.ipc.entity().stream(entity.id, 1, 0, { window: 1 });
-  const incoming = (await entity.recv(1)) as IncomingCall;
-  await incoming.answer(0);
+  const { caller, stream, incoming } = await unread();
   const late = [incoming.answer(1), incoming.answer(2)];
   for (const each of late) each.catch(() => undefined);
   await settle();
@@ -227,12 +228,7 @@ test.each([
 });
 
 test("answers that are given up for want of a reader leave nothing", async () => {
-  const { party } = await system();
-  const [server, caller] = [party(), party()];
-  const entity = server.ipc.entity();
-  const stream = caller.ipc.entity().stream(entity.id, 1, 0, { window: 1 });
-  const incoming = (await entity.recv(1)) as IncomingCall;
-  await incoming.answer(0);
+  const { stream, incoming } = await unread();
   const bytesAfter = async (answers: number): Promise<number> => {
     for (let n = 0; n < answers; n++) {
       const abort = new AbortController();

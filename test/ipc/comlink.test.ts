@@ -238,6 +238,16 @@ test("requests and answers arrive as they were posted; when the other side dies,
   expect(last).toEqual(["e", "f"]);
 });
 
+/** A channel, and what its first port receives. */
+function listening() {
+  const { port1, port2 } = new MessageChannel();
+  onTestFinished(() => port1.close());
+  const received: unknown[] = [];
+  port1.addEventListener("message", ({ data }) => received.push(data));
+  port1.start();
+  return { port2, received };
+}
+
 async function ports({ start = true } = {}) {
   const { party } = await system();
   const [server, client] = [party(), party()];
@@ -386,11 +396,7 @@ test("ports of a message that could not be posted are as before, and take nothin
 
 test("a port that stands twice in a message is one", async () => {
   const { here, there } = await ports();
-  const { port1, port2 } = new MessageChannel();
-  onTestFinished(() => port1.close());
-  const received: unknown[] = [];
-  port1.addEventListener("message", ({ data }) => received.push(data));
-  port1.start();
+  const { port2, received } = listening();
   there.onmessage = ({ data, ports }) => {
     const [one, other] = data as [IpcPort, IpcPort];
     expect([one, ports]).toEqual([other, [one]]);
@@ -472,11 +478,7 @@ test.each([
 
 test("a port outlives the one that it was sent through", async () => {
   const { here, there } = await ports();
-  const { port1, port2 } = new MessageChannel();
-  onTestFinished(() => port1.close());
-  const received: unknown[] = [];
-  port1.addEventListener("message", ({ data }) => received.push(data));
-  port1.start();
+  const { port2, received } = listening();
   const arrived = new Promise<IpcPort>((resolve) => {
     there.onmessage = ({ data }) => resolve(data as IpcPort);
   });

@@ -14,17 +14,24 @@ import { collectGarbage } from "../collect-garbage.ts";
 import { expectCode } from "../expect-code.ts";
 import { catchReports, settle, system } from "./system.ts";
 
-test("frames of garbage are refused and counted; everything else goes on", async () => {
-  const { party, queue, heap } = await system(vqueue);
-  const [a, b] = [party(), party()];
-  const [client, server] = [a.ipc.entity(), b.ipc.entity()];
-  server.serve((message) => message.data);
+/** A process that writes items and sends buffers by hand. */
+function lying(queue: Mapped["queue"], heap: Mapped["heap"]) {
   const pid = 500;
   const liar = queue.attach({ pid });
   const lender = heap.attach({ pid });
   const words = new Uint32Array(vvarOf(liar));
   const floats = new Float64Array(vvarOf(liar));
-  const mine = liar.register();
+  return { liar, lender, words, floats, own: liar.register() };
+}
+
+type Mapped = Awaited<ReturnType<typeof system>>;
+
+test("frames of garbage are refused and counted; everything else goes on", async () => {
+  const { party, queue, heap } = await system(vqueue);
+  const [a, b] = [party(), party()];
+  const [client, server] = [a.ipc.entity(), b.ipc.entity()];
+  server.serve((message) => message.data);
+  const { liar, lender, words, floats, own: mine } = lying(queue, heap);
   const mailboxes = [mailboxOf(server.id), mailboxOf(client.id)];
   const word = fc.oneof(fc.nat(0xffffffff), fc.nat(8), fc.constantFrom(mine, ...mailboxes));
   const frame = fc.record({
@@ -178,12 +185,7 @@ test("answers from somebody else than was asked, unasked ones and second ones ar
   const { party, queue, heap } = await system();
   const [a, b] = [party(), party()];
   const [client, server] = [a.ipc.entity(), b.ipc.entity()];
-  const pid = 500;
-  const liar = queue.attach({ pid });
-  const lender = heap.attach({ pid });
-  const words = new Uint32Array(vvarOf(liar));
-  const floats = new Float64Array(vvarOf(liar));
-  const own = liar.register();
+  const { liar, lender, words, floats, own } = lying(queue, heap);
   const call = client.call(server.id, 1);
   const incoming = await server.recv(1);
   const [reply, lent] = [2, 1 << 6];
@@ -205,12 +207,7 @@ test("the end of a call counts whatever stands in it as its reason", async () =>
   const { party, queue, heap } = await system();
   const a = party();
   const server = a.ipc.entity();
-  const pid = 500;
-  const liar = queue.attach({ pid });
-  const lender = heap.attach({ pid });
-  const words = new Uint32Array(vvarOf(liar));
-  const floats = new Float64Array(vvarOf(liar));
-  const own = liar.register();
+  const { liar, lender, words, floats, own } = lying(queue, heap);
   const [call, cancel, value, lent] = [1, 8, 2 << 4, 1 << 6];
   const write = (flags: number, length: number, id: number, handle: number): void => {
     const item = liar.claim(mailboxOf(server.id));
