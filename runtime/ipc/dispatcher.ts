@@ -11,13 +11,14 @@ import { VdsoError } from "../errors.ts";
 import { vvarOf } from "../loader/attach.ts";
 import { nowMs } from "../platform/clock.ts";
 import { type EntityId, FIRST_MAILBOX, idOf, localIn, localOf, mailboxOf, NUMBERS, numberIn } from "./address.ts";
-import { Calls, type Numbered } from "./calls.ts";
+import { Calls } from "./calls.ts";
 import { type Codec, structured } from "./codec.ts";
 import { Entity, ignoreGone } from "./entity.ts";
 import { Fifo } from "./fifo.ts";
 import { type CallOptions, cancelled, guard, timedOut, type WaitOptions } from "./guard.ts";
 import { type Heap, Loan } from "./heap.ts";
 import { type Answering, type AnswerKind, DONE, IncomingCall, Message } from "./message.ts";
+import { type Frame, type Peer, Pending } from "./peer.ts";
 import { type Delivery, Pump, type Pumped } from "./pump.ts";
 import type { Line, Receiver } from "./stream.ts";
 import { report } from "./turn.ts";
@@ -39,73 +40,6 @@ export interface IpcStats {
   readonly undeliverable: number;
   /** Frames that make no sense. */
   readonly refused: number;
-}
-
-interface Frame {
-  readonly kind: Kind;
-  readonly type: number;
-  readonly to: number;
-  readonly call: number;
-  readonly from: number;
-  readonly payload: Payload;
-  readonly window: number;
-  cancelled: boolean;
-  done(error?: unknown): void;
-}
-
-interface Peer {
-  readonly mailbox: number;
-  readonly pid: number;
-  readonly outbox: Fifo<Frame>;
-  /** Urgent ones. Nobody is kept alive by them. */
-  readonly urgent: Fifo<{ readonly kind: Kind; readonly type: number; readonly call: number }>;
-  /** Calls from there that have no answer yet. */
-  readonly inbound: Calls<IncomingCall>;
-  /** Who wants to know of its end. */
-  readonly listeners: Set<() => void>;
-  /** The number of the last call that came from there. */
-  lastCall: number | undefined;
-  /** Calls whose end is still in the mailbox. */
-  readonly urged: Set<number>;
-  /** It has closed or ended: it counts as gone when so many frames were taken, all that it may have sent. */
-  goneAfter: number | undefined;
-}
-
-/** @param isLost - Nobody there has, or keeps, what was sent. */
-type Reject = (error: unknown, isLost: boolean) => void;
-
-/** A call of this process that waits for its answer. */
-class Pending implements Numbered<Pending> {
-  /** Given when it is opened. */
-  call = 0;
-  next: Pending | undefined;
-  readonly peer: Peer;
-  readonly from: number;
-  readonly background: boolean;
-  readonly inTurn: boolean;
-  readonly resolve: (answer: Message) => void;
-  readonly reject: Reject;
-  readonly receiver: Receiver | undefined;
-  /** Not sent yet. */
-  frame: Frame | undefined;
-  unguard: (() => void) | undefined;
-
-  constructor(
-    peer: Peer,
-    from: number,
-    { background = false, inTurn = false }: CallOptions,
-    resolve: (answer: Message) => void,
-    reject: Reject,
-    receiver?: Receiver,
-  ) {
-    this.peer = peer;
-    this.from = from;
-    this.background = background;
-    this.inTurn = inTurn;
-    this.resolve = resolve;
-    this.reject = reject;
-    this.receiver = receiver;
-  }
 }
 
 /** vqueue's Watch. */

@@ -142,9 +142,16 @@ test("results that are read late, or of calls that fail at once, are there all t
   await expectCode("ERR_VDSO_NO_METHOD", () => read(missing(1)));
   const aborted = withOptions(remote, { signal: AbortSignal.abort(new RangeError("before")) });
   await expect(read(aborted.count(1))).rejects.toThrow("before");
+  const unfinished = remote.count(1000);
+  await settle();
   service[Symbol.dispose]();
   await expectCode("ERR_VDSO_NO_ENTITY", () => read(remote.count(1)));
   server.die();
+  await settle();
+  // What had come is there, before the end is told.
+  const first = unfinished[Symbol.asyncIterator]();
+  for (let n = 1; n <= 16; n++) expect((await first.next()).value).toEqual({ n });
+  await expectCode("ERR_VDSO_NO_ENTITY", () => first.next());
   await expectCode("ERR_VDSO_PEER_GONE", () => read(remote.count(1)));
   await expectCode("ERR_VDSO_PEER_GONE", () => read(remote.count(1)));
   client.ipc.close();
