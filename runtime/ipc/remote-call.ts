@@ -106,6 +106,8 @@ export class RemoteCall implements Receiver {
       this.#stream.done(answer);
       return;
     }
+    // The result may outlive young memory: what it leads to would be taken along, and each call after the last.
+    this.#line = undefined;
     this.#known?.resolve(false);
     try {
       this.#end = { value: this.#decode(answer) };
