@@ -18,8 +18,6 @@ const LOCAL_SPAN = 2 ** 21;
 export const NUMBERS: number = 2 ** NUMBER_BITS;
 export const LOCAL_MASK: number = LOCAL_SPAN - 1;
 const MAX_TAG = 255;
-/** Of mailboxes; less are statuses. */
-export const FIRST_MAILBOX = 64;
 
 /** @returns what the process itself knows the entity by */
 export function localOf(tag: number, number: number): number {

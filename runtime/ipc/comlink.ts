@@ -20,7 +20,7 @@ import type { Entity } from "./entity.ts";
 import { ignoreGone, isGone } from "./entity.ts";
 import { Fifo } from "./fifo.ts";
 import { began, cancelled, type WaitOptions } from "./guard.ts";
-import { Loan } from "./heap.ts";
+import { giveBack, type Loan } from "./heap.ts";
 import type { Ipc } from "./ipc.ts";
 import { IncomingCall, LATER, type Message } from "./message.ts";
 import { report } from "./turn.ts";
@@ -351,7 +351,7 @@ export class IpcPort {
 
   #send(data: Uint8Array | Loan): void {
     this.#entity.send(this.#peer!, Type.Data, data).catch((error: unknown) => {
-      if (data instanceof Loan) data[Symbol.dispose]();
+      giveBack(data);
       this.#lose(error);
     });
   }

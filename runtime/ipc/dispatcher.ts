@@ -10,13 +10,14 @@ import type { VqueueApi } from "../../generated/vqueue/vqueue.js";
 import { VdsoError } from "../errors.ts";
 import { vvarOf } from "../loader/attach.ts";
 import { nowMs } from "../platform/clock.ts";
-import { type EntityId, FIRST_MAILBOX, idOf, localIn, localOf, mailboxOf, NUMBERS, numberIn } from "./address.ts";
+import { type EntityId, idOf, localIn, localOf, mailboxOf, NUMBERS, numberIn } from "./address.ts";
 import { Calls } from "./calls.ts";
 import { type Codec, structured } from "./codec.ts";
 import { Entity, ignoreGone } from "./entity.ts";
+import { FIRST_ADDRESS } from "./failure.ts";
 import { Fifo } from "./fifo.ts";
 import { type CallOptions, cancelled, guard, timedOut, type WaitOptions } from "./guard.ts";
-import { type Heap, Loan } from "./heap.ts";
+import { giveBack, type Heap, type Loan } from "./heap.ts";
 import { type Answering, type AnswerKind, DONE, IncomingCall, Message } from "./message.ts";
 import { type Frame, type Peer, Pending } from "./peer.ts";
 import { type Delivery, Pump, type Pumped } from "./pump.ts";
@@ -104,7 +105,7 @@ export class Dispatcher implements Pumped, Answering {
     this.#onEnd = onEnd;
     this.#queues = queues;
     this.#inbox = queues.register();
-    if (this.#inbox < FIRST_MAILBOX) {
+    if (this.#inbox < FIRST_ADDRESS) {
       throw new VdsoError(
         "ERR_VDSO_NO_MAILBOX",
         "expected a free mailbox for this process, found all in use (constant ARRAY_LEN of vqueue)",
@@ -527,7 +528,7 @@ export class Dispatcher implements Pumped, Answering {
 
   #orphan(data: unknown): void {
     this.#orphanedReplies++;
-    if (data instanceof Loan) data[Symbol.dispose]();
+    giveBack(data);
   }
 
   /** Without the stack: for a server that hangs as many of them wait as it has calls. */
@@ -584,7 +585,7 @@ export class Dispatcher implements Pumped, Answering {
     while (count < most && (!this.isFull() || this.wire.isUrgentNext()) && this.wire.take()) {
       count++;
       if (!isUrgent(this.wire.kind)) this.#taken++;
-      if (this.wire.sender >= FIRST_MAILBOX) this.#dispatch();
+      if (this.wire.sender >= FIRST_ADDRESS) this.#dispatch();
       else this.#refuse();
     }
     if (this.#urged && this.isFull()) this.#endUrged();

@@ -6,7 +6,7 @@ import { type EntityId, tagOf } from "./address.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { Fifo } from "./fifo.ts";
 import { type CallOptions, checkOptions, guard, timedOut, type WaitOptions } from "./guard.ts";
-import { Loan } from "./heap.ts";
+import { giveBack } from "./heap.ts";
 import { DONE, IncomingCall, LATER, type Message, noStream } from "./message.ts";
 import { type Line, type Receiver, ReplyStream, type StreamOptions } from "./stream.ts";
 import { report } from "./turn.ts";
@@ -325,7 +325,7 @@ export class Entity implements Disposable {
     if (sent === DONE) return;
     sent
       .catch((error: unknown) => {
-        if (result instanceof Loan) result[Symbol.dispose]();
+        giveBack(result);
         return message.answered ? undefined : message.fail(error);
       })
       .catch(ignoreGone);
@@ -391,7 +391,7 @@ async function sendAll(call: IncomingCall, iterator: AsyncIterator<unknown>): Pr
     try {
       await call.answer(result);
     } catch (error) {
-      if (result instanceof Loan) result[Symbol.dispose]();
+      giveBack(result);
       throw error;
     }
   }

@@ -281,6 +281,11 @@ export function tookBack(loan: Loan): boolean {
   }
 }
 
+/** Releases what was to be handed over, if it is a loan, and nobody gets it. */
+export function giveBack(data: unknown): void {
+  if (data instanceof Loan) data[Symbol.dispose]();
+}
+
 let napWord: Int32Array<SharedArrayBuffer> | undefined;
 
 /** A moment for others to get on with it. Where this thread must not sleep, none. */

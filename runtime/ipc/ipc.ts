@@ -44,7 +44,8 @@ export interface IpcOptions {
   readonly codec?: Codec;
   /**
    * How messages get to their receivers. `adaptive` (default): looks for a while after each, then the event loop is woken. `eventLoop`: does not look.
-   * `parked`: for threads that do nothing else; blocks the thread instead, which wakes it sooner, as long as only messages are waited for. `polling`: only in {@link Ipc.poll} and in calls that block the thread.
+   * `parked`: for threads that do nothing else; blocks the thread instead, which wakes it sooner, as long as only messages are waited for. `polling`: only in
+   * {@link Ipc.poll} and in calls that block the thread.
    */
   readonly delivery?: Delivery;
   /**

@@ -11,6 +11,7 @@ import type { VqueueApi } from "../../generated/vqueue/vqueue.js";
 import { VdsoError } from "../errors.ts";
 import { vvarOf } from "../loader/attach.ts";
 import type { Codec, Replace } from "./codec.ts";
+import { FIRST_ADDRESS } from "./failure.ts";
 import { type Heap, Loan, tookBack } from "./heap.ts";
 
 export const Kind = {
@@ -52,8 +53,6 @@ const WINDOW_SHIFT = 21;
 /** Most answers of a stream that may be on their way. */
 export const MAX_WINDOW = 2047;
 
-/** Below: a Status instead of an item's address. */
-const FIRST_ADDRESS = 64;
 export const Put = { Ok: 0, Full: 1, Gone: 2 } as const;
 export type Put = (typeof Put)[keyof typeof Put];
 
